@@ -1,0 +1,16 @@
+//! The client protocol, version 1, as words: requests in, frames out, error codes, close codes. Owns the text of every
+//! message and nothing else: no socket, no clock, no subscription. Described for clients in docs/WIRE.md.
+
+pub mod close;
+pub mod error;
+pub mod frame;
+pub mod request;
+
+/// The JSON subprotocol; the default when a client offers none.
+pub const SUBPROTOCOL_JSON: &str = "tickwire.v1.json";
+
+/// The protocol's version, told in the first message.
+pub const API_VERSION: &str = "1";
+
+/// The one data channel.
+pub const CHANNEL_TICKER: &str = "ticker";
