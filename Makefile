@@ -1,0 +1,65 @@
+# Every verb of the project. `make` alone lists them. CI runs `make test` through .ci/run.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test bench fmt fmt-check lint doc policy unit e2e oldest chart fuzz image
+
+CARGO ?= cargo
+IMAGE ?= tickwire:dev
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 60
+# Tools that scripts fetch go here; what is on the PATH already is preferred.
+export PATH := $(PATH):$(CURDIR)/target/tools/bin
+
+help: ## List the verbs.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run NATS, ingestor and edge here, with live exchanges or, where none answers, simulated ones.
+	@.ci/run-local
+
+test: fmt-check lint policy doc ## Everything that CI runs.
+	@$(CARGO) build --workspace --bins --locked
+	@$(CARGO) test --workspace --locked
+	@$(MAKE) --no-print-directory oldest chart
+
+bench: ## Figures: codec in memory, exchange to NATS, ten thousand clients (release build, about 5 minutes).
+	@.ci/bench
+
+fmt: ## Format the Rust code.
+	@$(CARGO) fmt --all
+
+fmt-check:
+	@$(CARGO) fmt --all --check
+
+lint: ## Clippy and shellcheck; any warning fails.
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v shellcheck > /dev/null; then shellcheck -x .ci/*; else echo "shellcheck: not installed, skipped"; fi
+
+doc: ## Build the API documentation; a broken link fails.
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+policy: ## Licences, advisories and duplicates of the dependencies (needs cargo-deny).
+	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny: not installed, skipped"; fi
+
+unit: ## Unit and property tests.
+	@$(CARGO) test --workspace --lib --bins --locked
+
+e2e: ## End-to-end tests with real processes.
+	@$(CARGO) build --workspace --bins --locked
+	@$(CARGO) test -p tickwire-loadtest --test 'e2e*' --locked
+
+oldest: ## The NATS tests again with the oldest supported server, where the system's packages have it.
+	@server=$$(.ci/nats-server --oldest); \
+	if [ -z "$$server" ]; then echo "oldest nats-server: not to be had here, skipped"; exit 0; fi; \
+	"$$server" --version; \
+	TICKWIRE_TEST_NATS_SERVER=$$server $(CARGO) test -p tickwire-nats --locked
+
+chart: ## Lint the chart and check its manifests for several values files and Kubernetes versions.
+	@.ci/test-chart
+
+fuzz: ## Run every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain).
+	@cd ingestor && for target in $$($(CARGO) +nightly fuzz list); do \
+		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+image: ## Build the container image IMAGE with docker, podman or buildah.
+	@.ci/image $(IMAGE)
