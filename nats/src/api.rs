@@ -1,0 +1,112 @@
+//! The JetStream API as JSON requests: <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
+//!
+//! Our own few lines instead of the library's managers, because those cannot create a bucket on nats-server 2.9 (they
+//! require account fields that came with 2.10.8), and because a plain JSON object can be compared with what was wanted.
+
+use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::{HeaderMap, client::Request};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::connect::{LinkError, Nats};
+
+/// `err_code` values of <https://github.com/nats-io/nats-server/blob/main/server/errors.json>.
+mod code {
+    pub(super) const NOT_ENABLED_FOR_ACCOUNT: u64 = 10_039;
+    pub(super) const NAME_IN_USE: u64 = 10_058;
+    pub(super) const NOT_FOUND: u64 = 10_059;
+    pub(super) const NOT_ENABLED: u64 = 10_076;
+}
+
+/// Why a JetStream request failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// The link is down or silent. Retry when it is up; without permission for the request it is silent too.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The server has no JetStream, or not for our account.
+    #[error(
+        "JetStream is not enabled on the NATS server: add a `jetstream {{}}` block to its configuration (or \
+             `jetstream: enabled` to our account), or start it with -js"
+    )]
+    NotEnabled,
+    /// There is no such stream.
+    #[error("there is no such stream")]
+    NotFound,
+    /// A stream of that name exists with another configuration.
+    #[error("a stream of that name exists already")]
+    NameInUse,
+    /// The server refused for another reason.
+    #[error("NATS refused: {0}")]
+    Refused(String),
+    /// The answer is not what the API promises.
+    #[error("NATS answered something unreadable: {0}")]
+    Unreadable(String),
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    error: Option<ErrorBody>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl Nats {
+    /// One request to `$JS.API.<verb>`.
+    pub(crate) async fn api(&self, verb: &str, body: &Value) -> Result<Value, ApiError> {
+        self.js_request(format!("$JS.API.{verb}"), Request::new().payload(body.to_string().into())).await
+    }
+
+    /// Publishes into a stream and waits until it is stored.
+    pub(crate) async fn store(
+        &self,
+        subject: String,
+        payload: Bytes,
+        headers: Option<HeaderMap>,
+    ) -> Result<(), ApiError> {
+        let mut request = Request::new().payload(payload);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        self.js_request(subject, request).await.map(|_ack| ())
+    }
+
+    async fn js_request(&self, subject: String, request: Request) -> Result<Value, ApiError> {
+        if !self.is_open() {
+            return Err(LinkError::Disconnected.into());
+        }
+        let reply = self.client().send_request(subject, request).await.map_err(|e| request_error(&e))?;
+        let unreadable = |error: serde_json::Error| ApiError::Unreadable(error.to_string());
+        let envelope: Envelope = serde_json::from_slice(&reply.payload).map_err(unreadable)?;
+        match envelope.error {
+            Some(error) => Err(classify(error)),
+            None => serde_json::from_slice(&reply.payload).map_err(unreadable),
+        }
+    }
+}
+
+fn request_error(error: &RequestError) -> ApiError {
+    match error.kind() {
+        // Nobody listens to the API: JetStream is off.
+        RequestErrorKind::NoResponders => ApiError::NotEnabled,
+        RequestErrorKind::TimedOut => LinkError::TimedOut.into(),
+        _ => ApiError::Refused(error.to_string()),
+    }
+}
+
+fn classify(error: ErrorBody) -> ApiError {
+    match error.err_code {
+        code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => ApiError::NotEnabled,
+        code::NOT_FOUND => ApiError::NotFound,
+        code::NAME_IN_USE => ApiError::NameInUse,
+        code => ApiError::Refused(format!("{} (code {code})", error.description)),
+    }
+}

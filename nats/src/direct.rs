@@ -1,0 +1,192 @@
+//! Direct Get: the newest message of many subjects of one stream, answered by any replica without queueing at the
+//! leader (ADR-31 of <https://github.com/nats-io/nats-architecture-and-design>).
+//!
+//! A batch request brings up to 1,024 messages; servers before 2.11 answer it with 408 and get single requests
+//! instead, many in flight. A stream that does not exist is answered by nobody, on old servers with silence: hence a
+//! short timeout of our own, after which a round trip tells a missing stream from a missing server.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::client::{Request, RequestErrorKind};
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::connect::{LinkError, Nats};
+
+/// Longest wait for one message.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Most subjects that one batch request may match: `maxAllowedResponses` in server/stream.go.
+const BATCH_MAX: usize = 1_024;
+/// Batch requests at once; the server locks the stream during each.
+const BATCHES_IN_FLIGHT: usize = 4;
+/// Single requests at once.
+const SINGLES_IN_FLIGHT: usize = 128;
+
+/// Status codes of ADR-31.
+mod status {
+    pub(super) const END_OF_BATCH: u16 = 204;
+    pub(super) const EMPTY_REQUEST: u16 = 408;
+}
+
+/// Messages by subject.
+type Found = HashMap<String, Bytes>;
+
+/// Nobody answered in time.
+struct Silence;
+
+/// Reads one stream; clones share the bounds of what is in flight.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    nats: Nats,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    subject: String,
+    batches: Semaphore,
+    singles: Semaphore,
+    /// The last epoch in which the server did not know batches; servers may be upgraded between two.
+    no_batch_in: AtomicU64,
+}
+
+impl Reader {
+    pub(crate) fn new(nats: &Nats, stream: &str) -> Self {
+        let shared = Shared {
+            subject: format!("$JS.API.DIRECT.GET.{stream}"),
+            batches: Semaphore::new(BATCHES_IN_FLIGHT),
+            singles: Semaphore::new(SINGLES_IN_FLIGHT),
+            no_batch_in: AtomicU64::new(0),
+        };
+        Self { nats: nats.clone(), shared: Arc::new(shared) }
+    }
+
+    /// The newest message of each subject (no wildcards), in their order, copied out of the connection's buffers.
+    pub(crate) async fn get(&self, subjects: &[String]) -> Result<Vec<Option<Bytes>>, LinkError> {
+        let mut found = Found::with_capacity(subjects.len());
+        if self.read(subjects, &mut found).await.is_err() {
+            // Missing stream or missing server? A server that answers this has no such stream, or no leader for it.
+            metrics::counter!("tickwire_nats_direct_get_timeouts_total").increment(1);
+            self.nats.barrier().await?;
+        } else if !self.nats.is_open() && found.len() < subjects.len() {
+            return Err(LinkError::Disconnected);
+        }
+        Ok(subjects.iter().map(|subject| found.get(subject).cloned()).collect())
+    }
+
+    async fn read(&self, subjects: &[String], found: &mut Found) -> Result<(), Silence> {
+        for chunk in subjects.chunks(BATCH_MAX) {
+            // One subject is cheaper without an inbox of its own.
+            if chunk.len() == 1 || !self.knows_batches() || !self.batch(chunk, found).await? {
+                self.singles(chunk, found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn knows_batches(&self) -> bool {
+        self.shared.no_batch_in.load(Ordering::Relaxed) != self.nats.state().borrow().epoch.max(1)
+    }
+
+    /// Reads by batch requests; false when the server does not know them.
+    async fn batch(&self, subjects: &[String], found: &mut Found) -> Result<bool, Silence> {
+        let _permit = self.shared.batches.acquire().await.map_err(|_| Silence)?;
+        let mut wanted: Vec<&String> = subjects.iter().collect();
+        loop {
+            let before = found.len();
+            match self.one_batch(&wanted, found).await? {
+                BatchEnd::Unknown => {
+                    self.shared.no_batch_in.store(self.nats.state().borrow().epoch.max(1), Ordering::Relaxed);
+                    return Ok(false);
+                }
+                // A server ends a batch early when it holds much data; ask for the rest.
+                BatchEnd::Partial if found.len() > before => wanted.retain(|s| !found.contains_key(*s)),
+                BatchEnd::Partial | BatchEnd::Complete => return Ok(true),
+            }
+        }
+    }
+
+    async fn one_batch(&self, wanted: &[&String], found: &mut Found) -> Result<BatchEnd, Silence> {
+        let client = self.nats.client();
+        let inbox = client.new_inbox();
+        let body = json!({"multi_last": wanted}).to_string();
+        let started = async {
+            let replies = client.subscribe(inbox.clone()).await.ok()?;
+            client.publish_with_reply(self.shared.subject.clone(), inbox, body.into()).await.ok()?;
+            Some(replies)
+        };
+        let mut replies = timeout(TIMEOUT, started).await.ok().flatten().ok_or(Silence)?;
+        loop {
+            let reply = next(&mut replies).await?;
+            match reply.status.map(|status| status.as_u16()) {
+                None => {
+                    let subject = header(&reply, "Nats-Subject").ok_or(Silence)?.to_owned();
+                    found.insert(subject, Bytes::copy_from_slice(&reply.payload));
+                }
+                Some(status::END_OF_BATCH) => return Ok(BatchEnd::of(&reply)),
+                Some(status::EMPTY_REQUEST) => return Ok(BatchEnd::Unknown),
+                // 404: none of them; 503: no stream. 413 cannot be, the subjects are exact and few enough.
+                Some(_) => return Ok(BatchEnd::Complete),
+            }
+        }
+    }
+
+    async fn singles(&self, subjects: &[String], found: &mut Found) -> Result<(), Silence> {
+        let requests = stream::iter(subjects).map(|subject| async move {
+            let payload = self.single(subject).await?;
+            Ok(payload.map(|payload| (subject.clone(), payload)))
+        });
+        // The first silence ends them all: thousands of timeouts in a row would tell nothing more.
+        let mut replies = requests.buffer_unordered(SINGLES_IN_FLIGHT);
+        while let Some(reply) = replies.try_next().await? {
+            found.extend(reply);
+        }
+        Ok(())
+    }
+
+    async fn single(&self, subject: &str) -> Result<Option<Bytes>, Silence> {
+        let _permit = self.shared.singles.acquire().await.map_err(|_| Silence)?;
+        // The payload must be empty when the subject is part of the request's subject.
+        let request = Request::new().payload(Bytes::new()).timeout(None);
+        let sent = self.nats.client().send_request(format!("{}.{subject}", self.shared.subject), request);
+        match timeout(TIMEOUT, sent).await {
+            Ok(Ok(reply)) if reply.status.is_none() => Ok(Some(Bytes::copy_from_slice(&reply.payload))),
+            Ok(Ok(_)) => Ok(None),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Ok(None),
+            Ok(Err(_)) | Err(_) => Err(Silence),
+        }
+    }
+}
+
+enum BatchEnd {
+    /// The server read another request out of ours: it is older than 2.11.
+    Unknown,
+    /// There is more.
+    Partial,
+    /// That was all.
+    Complete,
+}
+
+impl BatchEnd {
+    fn of(reply: &Message) -> Self {
+        match header(reply, "Nats-Num-Pending") {
+            None | Some("0") => Self::Complete,
+            Some(_) => Self::Partial,
+        }
+    }
+}
+
+async fn next(replies: &mut Subscriber) -> Result<Message, Silence> {
+    timeout(TIMEOUT, replies.next()).await.ok().flatten().ok_or(Silence)
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    message.headers.as_ref()?.get(name).map(|value| value.as_str())
+}
