@@ -207,7 +207,9 @@ impl Settings {
     /// "is above edge.max_clients". The setting, its source and what is expected are added.
     pub fn mistake(&mut self, key: &str, phrase: &str) {
         let sentence = match self.declared(key) {
-            Some(setting) => mistakes::wrong(setting, key, self.shown(key), self.origin(key), phrase),
+            Some(setting) => {
+                mistakes::wrong(setting, key, self.raw(key).unwrap_or_default(), self.origin(key), phrase)
+            }
             None => mistakes::undeclared(key),
         };
         self.mistakes.push(sentence);

@@ -174,3 +174,6 @@ fn resource(program: &'static str) -> Resource {
     });
     if named { detected } else { Resource::builder().with_service_name(program).build() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,10 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-pub(super) fn wrong(setting: &Setting, key: &str, shown: String, origin: &Origin, phrase: &str) -> String {
+pub(super) fn wrong(setting: &Setting, key: &str, text: &str, origin: &Origin, phrase: &str) -> String {
+    let shown = shown(text, setting.secret);
+    // A parser's error may quote what it was given.
+    let phrase = if shown == text { phrase.to_owned() } else { phrase.replace(text, &shown) };
     let phrase = phrase.replace('\n', " ");
     let expected = match (setting.secret, setting.default) {
         (true, _) | (_, "") => setting.doc.to_owned(),
@@ -57,23 +60,18 @@ pub(super) fn undeclared(key: &str) -> String {
     format!("{key} is asked for but not declared; this is a mistake of the program, please report it")
 }
 
-/// `text` as it may be shown: nothing of a secret, nor of the user and password inside a URL.
+/// `text` as it may be shown: nothing of a secret, nor of the user and password inside a URL. Hides too much rather
+/// than too little, since the URL may be one that does not parse.
 pub(super) fn shown(text: &str, secret: bool) -> String {
     if secret && !text.is_empty() {
         return HIDDEN.to_owned();
     }
-    text.split(',').map(without_userinfo).collect::<Vec<_>>().join(",")
+    text.split("://").map(without_userinfo).collect::<Vec<_>>().join("://")
 }
 
-fn without_userinfo(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+fn without_userinfo(authority: &str) -> String {
     match authority.rsplit_once('@') {
-        Some((userinfo, _)) => {
-            format!("{scheme}://{HIDDEN}{}", rest.get(userinfo.len()..).unwrap_or_default())
-        }
-        None => url.to_owned(),
+        Some((_, host)) => format!("{HIDDEN}@{host}"),
+        None => authority.to_owned(),
     }
 }

@@ -163,3 +163,18 @@ async fn a_panicking_thread_is_a_failure() {
 
     assert_eq!(failure_of(&verdict), "task worker-1 panicked");
 }
+
+/// The handler is in place before the future is polled: without it this signal would end the test process.
+#[tokio::test]
+async fn a_signal_asks_for_shutdown() {
+    let shutdown = shutdown_signal().unwrap();
+    let tasks = Tasks::new();
+    tasks.spawn("feed", serve_until(tasks.token(), Duration::ZERO));
+    let pid = std::process::id().to_string();
+    let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(sent.success());
+
+    let verdict = tasks.run_until_shutdown(shutdown, GRACE).await;
+
+    assert_eq!(verdict.status(), 0);
+}
