@@ -1,0 +1,57 @@
+{{/* Settings of the programs, for their ConfigMaps. Each program gets its own only: it refuses what it does not know. */}}
+
+{{- define "tickwire.commonConfig" -}}
+TICKWIRE_LOG__FORMAT: {{ .Values.log.format | quote }}
+TICKWIRE_LOG__FILTER: {{ .Values.log.filter | quote }}
+{{- with .Values.otlpEndpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
+{{ include "tickwire.natsConfig" . }}
+{{- end -}}
+
+{{- define "tickwire.ingestorConfig" -}}
+{{ include "tickwire.commonConfig" . }}
+TICKWIRE_ADMIN__LISTEN: "0.0.0.0:9091"
+TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.ingestor.drainSeconds | quote }}
+{{- $exchange := printf "%s-exchange:9900" (include "tickwire.fullname" .) }}
+{{- $simulated := .Values.simulatedExchange.enabled }}
+{{- range $id, $venue := .Values.venues }}
+{{- if $venue.symbols }}
+{{- $prefix := printf "TICKWIRE_VENUES__%s__" ($id | upper | replace "-" "_") }}
+{{ $prefix }}SYMBOLS: {{ $venue.symbols | quote }}
+{{- with ternary (printf "ws://%s/%s" $exchange $id) $venue.wsUrl $simulated }}
+{{ $prefix }}WS_URL: {{ . | quote }}
+{{- end }}
+{{- with ternary (printf "http://%s/%s" $exchange $id) $venue.restUrl $simulated }}
+{{ $prefix }}REST_URL: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "tickwire.edgeConfig" -}}
+{{ include "tickwire.commonConfig" . }}
+TICKWIRE_ADMIN__LISTEN: "0.0.0.0:9090"
+TICKWIRE_EDGE__LISTEN: "0.0.0.0:8080"
+TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.edge.drainSeconds | quote }}
+{{- with .Values.edge.workers }}
+TICKWIRE_EDGE__WORKERS: {{ . | quote }}
+{{- end }}
+{{- if .Values.edge.openSymbols }}
+TICKWIRE_EDGE__OPEN_SYMBOLS: "true"
+{{- end }}
+{{- if .Values.simulatedExchange.enabled }}
+TICKWIRE_EDGE__LABEL: SIMULATED
+{{- end }}
+{{- end -}}
+
+{{/* The topic that the test subscribes to: tests.symbols, or the first listed symbol of the first venue. */}}
+{{- define "tickwire.testSymbols" -}}
+{{- $found := .Values.tests.symbols -}}
+{{- range $id, $venue := .Values.venues -}}
+{{- if and (not $found) $venue.symbols (not (has $venue.symbols (list "all" "demand"))) -}}
+{{- $found = printf "%s:%s" $id (first (splitList "," $venue.symbols) | trim) -}}
+{{- end -}}
+{{- end -}}
+{{- default "binance:BTC/USDT" $found -}}
+{{- end -}}
