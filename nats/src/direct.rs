@@ -139,9 +139,10 @@ impl Reader {
     }
 
     async fn singles(&self, subjects: &[String], found: &mut Found) -> Result<(), Silence> {
-        let requests = stream::iter(subjects).map(|subject| async move {
-            let payload = self.single(subject).await?;
-            Ok(payload.map(|payload| (subject.clone(), payload)))
+        // Owned subjects: borrowed ones would make the future too special to be spawned.
+        let requests = stream::iter(subjects.to_vec()).map(|subject| async move {
+            let payload = self.single(&subject).await?;
+            Ok(payload.map(|payload| (subject, payload)))
         });
         // The first silence ends them all: thousands of timeouts in a row would tell nothing more.
         let mut replies = requests.buffer_unordered(SINGLES_IN_FLIGHT);
