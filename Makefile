@@ -8,7 +8,7 @@ IMAGE ?= tickwire:dev
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
 # Tools that scripts fetch go here; what is on the PATH already is preferred.
-export PATH := $(PATH):$(CURDIR)/target/tools/bin
+export PATH := $(PATH):$(CURDIR)/target/tools
 
 help: ## List the verbs.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ run: ## Run NATS, ingestor and edge here, with live exchanges or, where none ans
 	@.ci/run-local
 
 test: fmt-check lint policy doc ## Everything that CI runs.
+	@.ci/nats-server > /dev/null
 	@$(CARGO) build --workspace --bins --locked
 	@$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory oldest chart
@@ -41,9 +42,11 @@ policy: ## Licences, advisories and duplicates of the dependencies (needs cargo-
 	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny: not installed, skipped"; fi
 
 unit: ## Unit and property tests.
+	@.ci/nats-server > /dev/null
 	@$(CARGO) test --workspace --lib --bins --locked
 
 e2e: ## End-to-end tests with real processes.
+	@.ci/nats-server > /dev/null
 	@$(CARGO) build --workspace --bins --locked
 	@$(CARGO) test -p tickwire-loadtest --test 'e2e*' --locked
 

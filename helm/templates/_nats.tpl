@@ -17,15 +17,18 @@ nats://{{ include "tickwire.fullname" . }}-nats:4222
       key: {{ index . 2 }}
 {{- end -}}
 
-{{/* Environment that comes from Secrets. */}}
+{{/* Environment that comes from Secrets. Takes (list context component); our own NATS knows a user a component. */}}
 {{- define "tickwire.natsEnv" -}}
-{{- if .Values.nats.enabled }}
-{{- with .Values.nats.auth.existingSecret }}
-{{ include "tickwire.secretEnv" (list "TICKWIRE_NATS__USER" . "username") }}
-{{ include "tickwire.secretEnv" (list "TICKWIRE_NATS__PASSWORD" . "password") }}
+{{- $component := index . 1 }}
+{{- $values := (index . 0).Values }}
+{{- if $values.nats.enabled }}
+{{- with $values.nats.auth.existingSecret }}
+- name: TICKWIRE_NATS__USER
+  value: {{ $component }}
+{{ include "tickwire.secretEnv" (list "TICKWIRE_NATS__PASSWORD" . (printf "%s-password" $component)) }}
 {{- end }}
 {{- else }}
-{{- $auth := .Values.externalNats.auth }}
+{{- $auth := $values.externalNats.auth }}
 {{- with $auth.existingSecret }}
 {{- if eq $auth.kind "user" }}
 {{ include "tickwire.secretEnv" (list "TICKWIRE_NATS__USER" . $auth.usernameKey) }}
