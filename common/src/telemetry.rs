@@ -2,11 +2,14 @@
 //! as OpenTelemetry traces. Stdout is never written. Counters are [`crate::admin`]'s.
 //!
 //! OTLP over HTTP: <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>; the endpoint is the base address
-//! to which `/v1/traces` is added.
+//! to which `/v1/traces` is added. Spans wait in the SDK's queue of 2,048; what does not fit is dropped.
+
+mod exporter;
 
 use std::io;
 use std::str::FromStr;
 
+use exporter::Reporting;
 use opentelemetry::Key;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
@@ -162,7 +165,10 @@ fn provider(
         .build()
         .map_err(|source| TelemetryError::Exporter { endpoint, source })?;
     Ok(Some(
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(program)).build(),
+        SdkTracerProvider::builder()
+            .with_batch_exporter(Reporting::new(exporter))
+            .with_resource(resource(program))
+            .build(),
     ))
 }
 

@@ -184,17 +184,16 @@ pub(super) fn environment(env: impl IntoIterator<Item = (String, String)>, gathe
 /// TICKWIRE_EDGE_SERVICE_HOST, TICKWIRE_EDGE_PORT=tcp://..., TICKWIRE_EDGE_PORT_8080_TCP_ADDR and so on:
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
-    let of_port = name.rsplit_once("_PORT_").is_some_and(|(_, rest)| {
+    let of_port = |(_, rest): (&str, &str)| {
         let mut parts = rest.split('_');
         parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
             && parts.next().is_some_and(|protocol| matches!(protocol, "TCP" | "UDP" | "SCTP"))
-    });
+    };
+    // Our own names have two levels, hence `__`.
     !name.contains("__")
         && (name.ends_with("_SERVICE_HOST")
             || name.ends_with("_SERVICE_PORT")
             || name.contains("_SERVICE_PORT_")
-            || (name.ends_with("_PORT") && address)
-            || of_port
-            || (name.contains("_PORT_") && address))
+            || (name.ends_with("_PORT") && value.contains("://"))
+            || name.rsplit_once("_PORT_").is_some_and(of_port))
 }

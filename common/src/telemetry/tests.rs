@@ -5,6 +5,10 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+
 use super::*;
 
 /// Takes one request, answers 200, and gives its first line and body.
@@ -67,6 +71,50 @@ async fn a_span_reaches_the_collector_from_inside_a_runtime() {
     exports_a_span();
 }
 
+#[derive(Debug, Default)]
+struct Flaky(Mutex<Vec<OTelSdkResult>>);
+
+impl SpanExporter for Flaky {
+    async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().remove(0)
+    }
+}
+
+#[tokio::test]
+async fn lost_batches_are_counted_and_told_once_in_a_row() {
+    let lost = || Err(OTelSdkError::InternalFailure("refused".to_owned()));
+    let exporter = exporter::Reporting::new(Flaky(Mutex::new(vec![Ok(()), lost(), lost(), Ok(()), Ok(())])));
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = subscriber("tickwire-test", Format::Text, "info", None, move || writer.clone()).unwrap();
+    let _logs = tracing::subscriber::set_default(subscriber);
+    let _counts = metrics::set_default_local_recorder(&recorder);
+
+    for expected in [true, false, false, true, true] {
+        assert_eq!(exporter.export(vec![]).await.is_ok(), expected, "the result is passed on");
+    }
+
+    assert!(recorder.handle().render().contains("tickwire_trace_batches_lost_total 2\n"));
+    let told = lines.text();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.contains("do not reach the collector") && told.contains("refused"), "{told}");
+    assert!(told.contains("reach the collector again"), "{told}");
+}
+
+/// Also as the SDK drives it, from its own thread.
+#[test]
+fn an_unreachable_collector_is_an_error_of_the_flush() {
+    let _installed_by_another_test = rustls::crypto::ring::default_provider().install_default();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let provider = provider("tickwire-test", Some(&format!("http://{address}"))).unwrap().unwrap();
+    let subscriber = subscriber("tickwire-test", Format::Text, "info", Some(&provider), io::sink).unwrap();
+
+    tracing::subscriber::with_default(subscriber, || tracing::info_span!("lost").in_scope(|| ()));
+
+    assert!(provider.force_flush().is_err(), "nobody listens there");
+}
+
 #[test]
 fn nothing_is_exported_without_an_endpoint() {
     assert!(provider("tickwire-test", None).unwrap().is_none());
@@ -75,6 +123,12 @@ fn nothing_is_exported_without_an_endpoint() {
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -94,8 +148,7 @@ fn logged(format: Format, filter: &str) -> String {
         tracing::info!(venue = "binance", "connected");
         tracing::debug!("frame");
     });
-    let bytes = lines.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    lines.text()
 }
 
 #[test]
