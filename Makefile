@@ -38,8 +38,11 @@ lint: ## Clippy and shellcheck; any warning fails.
 doc: ## Build the API documentation; a broken link fails.
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-policy: ## Licences, advisories and duplicates of the dependencies (needs cargo-deny).
-	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny: not installed, skipped"; fi
+policy: ## Licences, sources, duplicates and advisories of the dependencies (needs cargo-deny).
+	@if ! command -v cargo-deny > /dev/null; then echo "cargo-deny: not installed, skipped"; exit 0; fi; \
+	$(CARGO) deny --log-level warn check bans licenses sources || exit 1; \
+	if $(CARGO) deny --log-level off fetch db > /dev/null 2>&1; then $(CARGO) deny check advisories; \
+	else echo "advisory database: out of reach, skipped"; fi
 
 unit: ## Unit and property tests.
 	@.ci/nats-server > /dev/null
