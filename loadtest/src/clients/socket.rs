@@ -1,0 +1,74 @@
+//! Non-blocking TCP sockets of clients. With source addresses the kernel picks the port at connect, not at bind: a port
+//! is then taken per connection, not per address, and binding does not slow down as ports fill up.
+//!
+//! `IP_BIND_ADDRESS_NO_PORT`: <https://man7.org/linux/man-pages/man7/ip.7.html>.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Begins to connect; the socket becomes writable when that is decided.
+///
+/// # Errors
+/// What the kernel says at once.
+pub(crate) fn connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source {
+        bind_address_no_port(&socket)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&target.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether the kernel has connected a socket that became writable; `false` for a false alarm.
+///
+/// # Errors
+/// Why it could not connect.
+pub(crate) fn is_connected(socket: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let on: libc::c_int = 1;
+    let len = std::mem::size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads `len` bytes of `on`, which
+    // outlives the call.
+    #[expect(unsafe_code, reason = "socket2 0.6 has no call for this option")]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            len,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Other kernels pick the port at bind.
+#[cfg(not(target_os = "linux"))]
+fn bind_address_no_port(_: &Socket) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! What a run must hold to pass: `--threshold p99=50ms`, `lost=0`, `connected=10000`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::latency::Percentiles;
+use super::units::{as_us, parse_duration, show_us};
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Metric {
+    P50,
+    P90,
+    P99,
+    P999,
+    Max,
+    Lost,
+    Disorder,
+    Duplicates,
+    Closed,
+    Errors,
+    Connected,
+    Rows,
+}
+
+/// How a value is read and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// A duration, at most.
+    Latency,
+    /// A count, at most.
+    AtMost,
+    /// A count, at least.
+    AtLeast,
+}
+
+const METRICS: [(&str, Metric, Rule); 12] = [
+    ("p50", Metric::P50, Rule::Latency),
+    ("p90", Metric::P90, Rule::Latency),
+    ("p99", Metric::P99, Rule::Latency),
+    ("p999", Metric::P999, Rule::Latency),
+    ("max", Metric::Max, Rule::Latency),
+    ("lost", Metric::Lost, Rule::AtMost),
+    ("disorder", Metric::Disorder, Rule::AtMost),
+    ("duplicates", Metric::Duplicates, Rule::AtMost),
+    ("closed", Metric::Closed, Rule::AtMost),
+    ("errors", Metric::Errors, Rule::AtMost),
+    ("connected", Metric::Connected, Rule::AtLeast),
+    ("rows", Metric::Rows, Rule::AtLeast),
+];
+
+/// One condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Threshold {
+    name: &'static str,
+    metric: Metric,
+    rule: Rule,
+    /// Microseconds or a count.
+    bound: u64,
+}
+
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?}: write it like p99=50ms or lost=0"))?;
+        let Some((name, metric, rule)) = METRICS.into_iter().find(|(known, ..)| *known == name) else {
+            let names = METRICS.map(|(name, ..)| name).join(", ");
+            return Err(format!("{name:?} is not a threshold; there are {names}"));
+        };
+        let bound = match rule {
+            Rule::Latency => as_us(parse_duration(value)?),
+            _ => value.parse().map_err(|_| format!("{name}={value}: {name} takes a whole number"))?,
+        };
+        Ok(Self { name, metric, rule, bound })
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.show(self.bound))
+    }
+}
+
+/// What thresholds are held against.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) latency: Percentiles,
+    pub(crate) lost: u64,
+    pub(crate) disorder: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) closed: u64,
+    pub(crate) errors: u64,
+    pub(crate) connected: u64,
+    pub(crate) rows: u64,
+}
+
+impl Figures {
+    fn get(&self, metric: Metric) -> u64 {
+        match metric {
+            Metric::P50 => self.latency.p50,
+            Metric::P90 => self.latency.p90,
+            Metric::P99 => self.latency.p99,
+            Metric::P999 => self.latency.p999,
+            Metric::Max => self.latency.max,
+            Metric::Lost => self.lost,
+            Metric::Disorder => self.disorder,
+            Metric::Duplicates => self.duplicates,
+            Metric::Closed => self.closed,
+            Metric::Errors => self.errors,
+            Metric::Connected => self.connected,
+            Metric::Rows => self.rows,
+        }
+    }
+}
+
+/// How one threshold came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Judgement {
+    pub(crate) threshold: String,
+    pub(crate) measured: String,
+    pub(crate) pass: bool,
+}
+
+impl Threshold {
+    /// Holds it against what was measured. A latency of no rows holds nothing, so it fails.
+    pub(crate) fn judge(&self, figures: &Figures) -> Judgement {
+        let measured = figures.get(self.metric);
+        let (pass, measured) = match self.rule {
+            Rule::Latency if figures.latency.rows == 0 => (false, "no row".to_owned()),
+            Rule::AtLeast => (measured >= self.bound, self.show(measured)),
+            Rule::Latency | Rule::AtMost => (measured <= self.bound, self.show(measured)),
+        };
+        Judgement { threshold: self.to_string(), measured, pass }
+    }
+
+    fn show(&self, value: u64) -> String {
+        if self.rule == Rule::Latency { show_us(value) } else { value.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(text: &str, figures: &Figures) -> Judgement {
+        text.parse::<Threshold>().unwrap().judge(figures)
+    }
+
+    #[test]
+    fn every_threshold_in_its_direction() {
+        let latency = Percentiles { rows: 5, p50: 1, p90: 2, p99: 50_000, p999: 60_000, max: 70_000 };
+        let figures = Figures { latency, lost: 1, connected: 9, rows: 100, closed: 2, errors: 3, disorder: 4, duplicates: 5 };
+        for (text, pass) in [
+            ("p50=1us", true),
+            ("p90=1us", false),
+            ("p99=50ms", true),
+            ("p99=49.999ms", false),
+            ("p999=0.06s", true),
+            ("max=69ms", false),
+            ("lost=1", true),
+            ("lost=0", false),
+            ("connected=9", true),
+            ("connected=10", false),
+            ("rows=100", true),
+            ("rows=101", false),
+            ("closed=2", true),
+            ("closed=1", false),
+            ("errors=2", false),
+            ("disorder=4", true),
+            ("duplicates=4", false),
+        ] {
+            assert_eq!(judge(text, &figures).pass, pass, "{text}");
+        }
+        let verdict = judge("p99=50ms", &figures);
+        assert_eq!((verdict.threshold.as_str(), verdict.measured.as_str()), ("p99=50.0ms", "50.0ms"));
+    }
+
+    #[test]
+    fn a_latency_of_no_rows_fails() {
+        assert_eq!(judge("p99=1s", &Figures::default()).measured, "no row");
+        assert!(!judge("p99=1s", &Figures::default()).pass);
+    }
+
+    #[test]
+    fn wrong_thresholds_say_what_is_right() {
+        let wrong = |text: &str| text.parse::<Threshold>().unwrap_err();
+        assert!(wrong("p98=1s").contains("p50, p90, p99, p999, max, lost, disorder"));
+        assert!(wrong("p99").contains("p99=50ms"));
+        assert!(wrong("p99=fast").contains("250us"));
+        assert!(wrong("lost=1ms").contains("whole number"));
+        assert!(wrong("connected=-1").contains("whole number"));
+    }
+}
