@@ -24,6 +24,8 @@ use crate::connect::{LinkError, Nats};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Most subjects that one batch request may match: `maxAllowedResponses` in server/stream.go.
 const BATCH_MAX: usize = 1_024;
+/// Most bytes of one batch. Without it the server sends up to its `max_pending`, and then cuts us off as too slow.
+const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Batch requests at once; the server locks the stream during each.
 const BATCHES_IN_FLIGHT: usize = 4;
 /// Single requests at once.
@@ -33,6 +35,8 @@ const SINGLES_IN_FLIGHT: usize = 128;
 mod status {
     pub(super) const END_OF_BATCH: u16 = 204;
     pub(super) const EMPTY_REQUEST: u16 = 408;
+    pub(super) const NOT_FOUND: u16 = 404;
+    pub(super) const NO_RESPONDERS: u16 = 503;
 }
 
 /// Messages by subject.
@@ -92,23 +96,28 @@ impl Reader {
     }
 
     fn knows_batches(&self) -> bool {
-        self.shared.no_batch_in.load(Ordering::Relaxed) != self.nats.state().borrow().epoch.max(1)
+        self.shared.no_batch_in.load(Ordering::Relaxed) != self.epoch()
     }
 
-    /// Reads by batch requests; false when the server does not know them.
+    /// Never 0, which stands for "not yet".
+    fn epoch(&self) -> u64 {
+        self.nats.state().borrow().epoch.max(1)
+    }
+
+    /// Reads by batch requests; false when single requests must find the rest.
     async fn batch(&self, subjects: &[String], found: &mut Found) -> Result<bool, Silence> {
         let _permit = self.shared.batches.acquire().await.map_err(|_| Silence)?;
         let mut wanted: Vec<&String> = subjects.iter().collect();
         loop {
             let before = found.len();
             match self.one_batch(&wanted, found).await? {
+                BatchEnd::Complete => return Ok(true),
+                BatchEnd::Partial if found.len() > before => wanted.retain(|s| !found.contains_key(*s)),
+                BatchEnd::Partial => return Ok(false),
                 BatchEnd::Unknown => {
-                    self.shared.no_batch_in.store(self.nats.state().borrow().epoch.max(1), Ordering::Relaxed);
+                    self.shared.no_batch_in.store(self.epoch(), Ordering::Relaxed);
                     return Ok(false);
                 }
-                // A server ends a batch early when it holds much data; ask for the rest.
-                BatchEnd::Partial if found.len() > before => wanted.retain(|s| !found.contains_key(*s)),
-                BatchEnd::Partial | BatchEnd::Complete => return Ok(true),
             }
         }
     }
@@ -116,7 +125,7 @@ impl Reader {
     async fn one_batch(&self, wanted: &[&String], found: &mut Found) -> Result<BatchEnd, Silence> {
         let client = self.nats.client();
         let inbox = client.new_inbox();
-        let body = json!({"multi_last": wanted}).to_string();
+        let body = json!({"multi_last": wanted, "max_bytes": BATCH_BYTES_MAX}).to_string();
         let started = async {
             let replies = client.subscribe(inbox.clone()).await.ok()?;
             client.publish_with_reply(self.shared.subject.clone(), inbox, body.into()).await.ok()?;
@@ -125,16 +134,11 @@ impl Reader {
         let mut replies = timeout(TIMEOUT, started).await.ok().flatten().ok_or(Silence)?;
         loop {
             let reply = next(&mut replies).await?;
-            match reply.status.map(|status| status.as_u16()) {
-                None => {
-                    let subject = header(&reply, "Nats-Subject").ok_or(Silence)?.to_owned();
-                    found.insert(subject, Bytes::copy_from_slice(&reply.payload));
-                }
-                Some(status::END_OF_BATCH) => return Ok(BatchEnd::of(&reply)),
-                Some(status::EMPTY_REQUEST) => return Ok(BatchEnd::Unknown),
-                // 404: none of them; 503: no stream. 413 cannot be, the subjects are exact and few enough.
-                Some(_) => return Ok(BatchEnd::Complete),
+            if reply.status.is_some() {
+                return Ok(BatchEnd::of(&reply));
             }
+            let subject = header(&reply, "Nats-Subject").ok_or(Silence)?.to_owned();
+            found.insert(subject, Bytes::copy_from_slice(&reply.payload));
         }
     }
 
@@ -169,7 +173,7 @@ impl Reader {
 enum BatchEnd {
     /// The server read another request out of ours: it is older than 2.11.
     Unknown,
-    /// There is more.
+    /// There is more to ask for: the batch was long, or a message went while it was read.
     Partial,
     /// That was all.
     Complete,
@@ -177,9 +181,15 @@ enum BatchEnd {
 
 impl BatchEnd {
     fn of(reply: &Message) -> Self {
-        match header(reply, "Nats-Num-Pending") {
-            None | Some("0") => Self::Complete,
-            Some(_) => Self::Partial,
+        let more = header(reply, "Nats-Num-Pending").is_some_and(|pending| pending != "0");
+        let nothing = reply.description.as_deref() == Some("No Results");
+        match reply.status.map(|status| status.as_u16()) {
+            Some(status::END_OF_BATCH) if !more => Self::Complete,
+            Some(status::NOT_FOUND) if nothing => Self::Complete,
+            Some(status::NO_RESPONDERS) => Self::Complete,
+            Some(status::EMPTY_REQUEST) => Self::Unknown,
+            // 413 cannot be, the subjects are exact and few enough.
+            _ => Self::Partial,
         }
     }
 }

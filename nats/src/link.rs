@@ -132,8 +132,8 @@ pub(crate) async fn follow(client: Client, events: Arc<Events>, state: watch::Se
         if up && seen != proved && round_trip(&client).await.is_ok() && connects() == seen {
             proved = seen;
             events.proved();
-            raise(&state);
             info!("connected to NATS at {}", events.servers);
+            raise(&state);
         }
         let _ = timeout(POLL, events.wake.notified()).await;
     }

@@ -4,7 +4,10 @@
 //! the running executable.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +22,11 @@ use crate::config::NatsConfig;
 
 /// Longest start seen is below a second; a loaded machine gets more.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// The server tells its ports through a file only, so the file is looked at this often.
+/// Ports of test servers.
+const PORTS: Range<u16> = 15_000..32_000;
+/// How often another program may be faster to a free port.
+const START_ATTEMPTS: u32 = 5;
+/// The server tells that it is ready through a file only, so the file is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -29,6 +36,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub struct NatsServer {
     child: Option<Child>,
     folder: PathBuf,
+    env: Vec<(String, String)>,
     port: u16,
     monitor_port: u16,
 }
@@ -77,9 +85,17 @@ impl NatsServer {
     pub async fn start_in(folder: PathBuf, config: &str, env: &[(&str, &str)]) -> io::Result<Self> {
         let text = config.replace("$FOLDER", &folder.display().to_string());
         fs::write(folder.join("server.conf"), text)?;
-        let mut server = Self { child: None, folder, port: 0, monitor_port: 0 };
-        server.spawn(env).await?;
-        Ok(server)
+        let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut server = Self { child: None, folder, env, port: 0, monitor_port: 0 };
+        for _ in 1..START_ATTEMPTS {
+            (server.port, server.monitor_port) = (free_port()?, free_port()?);
+            match server.spawn().await {
+                // Somebody took the port between our look and the server's start.
+                Err(_) if server.log().contains("address already in use") => server.stop(),
+                started => return started.map(|()| server),
+            }
+        }
+        Err(io::Error::other("nats-server found no free port"))
     }
 
     /// Address for clients, `nats://127.0.0.1:<port>`. The same after a restart.
@@ -116,7 +132,7 @@ impl NatsServer {
     /// As [`NatsServer::start`].
     pub async fn restart(&mut self) -> io::Result<()> {
         self.stop();
-        self.spawn(&[]).await
+        self.spawn().await
     }
 
     /// How many subscriptions the server knows for exactly this subject.
@@ -149,30 +165,29 @@ impl NatsServer {
         fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
     }
 
-    async fn spawn(&mut self, env: &[(&str, &str)]) -> io::Result<()> {
-        let any_or_same = |port: u16| if port == 0 { "-1".to_owned() } else { port.to_string() };
+    async fn spawn(&mut self) -> io::Result<()> {
+        let (port, monitor_port) = (self.port.to_string(), self.monitor_port.to_string());
         let log = fs::File::options().create(true).append(true).open(self.folder.join("server.log"))?;
         let child = Command::new(binary()?)
             .current_dir(&self.folder)
-            .envs(env.iter().copied())
+            .envs(self.env.iter().cloned())
             .args(["-c", "server.conf", "--ports_file_dir", ".", "-a", "127.0.0.1"])
-            .args(["-p", &any_or_same(self.port), "-m", &any_or_same(self.monitor_port)])
+            .args(["-p", &port, "-m", &monitor_port])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
         let ports = self.folder.join(format!("{}_{}.ports", binary_name()?, child.id()));
         self.child = Some(child);
-        (self.port, self.monitor_port) = self.ports(&ports).await?;
-        Ok(())
+        self.is_ready(&ports).await
     }
 
-    async fn ports(&mut self, file: &Path) -> io::Result<(u16, u16)> {
+    /// The server writes a file with its ports when it listens on all of them.
+    async fn is_ready(&mut self, ports: &Path) -> io::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            // Half a file does not parse, and is looked at again.
-            if let Some(ports) = fs::read(file).ok().and_then(|text| parse_ports(&text)) {
-                return Ok(ports);
+            if ports.exists() {
+                return Ok(());
             }
             let ended = match &mut self.child {
                 Some(child) => child.try_wait()?.is_some(),
@@ -217,11 +232,13 @@ fn binary_name() -> io::Result<String> {
     Ok(binary.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-fn parse_ports(text: &[u8]) -> Option<(u16, u16)> {
-    let ports: Value = serde_json::from_slice(text).ok()?;
-    let port = |kind: &str| {
-        let url = ports.get(kind)?.get(0)?.as_str()?;
-        url.rsplit_once(':')?.1.parse::<u16>().ok()
-    };
-    Some((port("nats")?, port("monitoring")?))
+/// A port that is free now and that no outgoing connection is given (Linux begins at 32,768, macOS at 49,152): a
+/// stopped server finds it free again.
+fn free_port() -> io::Result<u16> {
+    let seed = RandomState::new();
+    let candidates = (0..200_u64).map(|n| PORTS.start + (seed.hash_one(n) % PORTS.len() as u64) as u16);
+    candidates
+        .into_iter()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| io::Error::other("no free port"))
 }
