@@ -38,6 +38,9 @@ pub enum ApiError {
     /// A stream of that name exists with another configuration.
     #[error("a stream of that name exists already")]
     NameInUse,
+    /// The cluster cannot do it at the moment: no leader, or too few servers. Retry.
+    #[error("NATS cannot do it now: {0}")]
+    Unavailable(String),
     /// The server refused for another reason.
     #[error("NATS refused: {0}")]
     Refused(String),
@@ -53,6 +56,9 @@ struct Envelope {
 
 #[derive(Deserialize)]
 struct ErrorBody {
+    /// As in HTTP.
+    #[serde(default)]
+    code: u16,
     #[serde(default)]
     err_code: u64,
     #[serde(default)]
@@ -107,6 +113,7 @@ fn classify(error: ErrorBody) -> ApiError {
         code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => ApiError::NotEnabled,
         code::NOT_FOUND => ApiError::NotFound,
         code::NAME_IN_USE => ApiError::NameInUse,
+        _ if error.code == 503 => ApiError::Unavailable(error.description),
         code => ApiError::Refused(format!("{} (code {code})", error.description)),
     }
 }

@@ -110,6 +110,7 @@ impl Catalogue {
             changes,
             state: self.nats.state(),
             again,
+            stale: true,
             known: BTreeMap::new(),
             dirty: BTreeSet::new(),
         })
@@ -136,6 +137,8 @@ pub struct CatalogueWatch {
     changes: Subscription,
     state: watch::Receiver<LinkState>,
     again: Interval,
+    /// Everything must be read again.
+    stale: bool,
     /// Values by subject, as far as they are not empty.
     known: BTreeMap<String, Bytes>,
     /// Venues that changed and were not handed out yet.
@@ -153,12 +156,17 @@ impl CatalogueWatch {
             if let Some(venue) = self.dirty.pop_first() {
                 return Some(self.change(venue));
             }
+            if self.stale && self.catalogue.nats.is_connected() {
+                self.read_again().await;
+                self.stale = false;
+                continue;
+            }
             tokio::select! {
                 message = self.changes.next() => self.take(message?),
-                _ = self.again.tick() => self.read_again().await,
+                _ = self.again.tick() => self.stale = true,
                 changed = self.state.changed() => {
                     changed.ok()?;
-                    self.again.reset_immediately();
+                    self.stale = true;
                 }
             }
         }
@@ -181,9 +189,6 @@ impl CatalogueWatch {
     }
 
     async fn read_again(&mut self) {
-        if !self.catalogue.nats.is_connected() {
-            return;
-        }
         match self.catalogue.read(">").await {
             Ok(there) => {
                 let gone: Vec<String> =

@@ -29,12 +29,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("nats.tls_cert", "", "PEM file of our certificate for NATS; needs nats.tls_key"),
     Setting::new("nats.tls_key", "", "PEM file of the key of nats.tls_cert"),
     Setting::new("nats.tls_required", "false", "Refuse to speak to NATS without TLS: true or false"),
+    Setting::new(
+        "nats.replicas",
+        "1",
+        "NATS servers that keep each stream and bucket, 1 to 5; 3 in a cluster",
+    ),
 ];
 
 /// Where NATS is and how we prove who we are. `Debug` hides the secrets.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct NatsConfig {
-    /// Servers, `nats://host:port` or `tls://host:port`. Empty means [`DEFAULT_URL`].
+    /// Servers, `nats://host:port` or `tls://host:port`.
     pub urls: Vec<String>,
     /// User name; needs `password`.
     pub user: Option<String>,
@@ -52,6 +57,26 @@ pub struct NatsConfig {
     pub tls_key: Option<PathBuf>,
     /// Refuse to speak without TLS, even to a server that offers none.
     pub tls_required: bool,
+    /// On how many servers streams and buckets are kept: 1 to 5.
+    pub replicas: u32,
+}
+
+impl Default for NatsConfig {
+    /// One local server without authentication.
+    fn default() -> Self {
+        Self {
+            urls: vec![DEFAULT_URL.to_owned()],
+            user: None,
+            password: None,
+            token: None,
+            credentials_file: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_required: false,
+            replicas: 1,
+        }
+    }
 }
 
 impl fmt::Debug for NatsConfig {
@@ -81,6 +106,9 @@ impl NatsConfig {
     pub fn from_settings(settings: &mut Settings) -> Option<Self> {
         let urls = settings.get_with("nats.url", read_urls);
         let tls_required = settings.get("nats.tls_required");
+        let replicas = settings.get_with("nats.replicas", |text| {
+            text.parse().ok().filter(|n| (1..=5).contains(n)).ok_or_else(|| "is not 1 to 5".to_owned())
+        });
         let config = Self {
             user: settings.get_optional("nats.user"),
             password: settings.get_optional("nats.password"),
@@ -92,7 +120,7 @@ impl NatsConfig {
             ..Self::default()
         };
         config.check_together(settings);
-        Some(Self { urls: urls?, tls_required: tls_required?, ..config })
+        Some(Self { urls: urls?, tls_required: tls_required?, replicas: replicas?, ..config })
     }
 
     fn check_together(&self, settings: &mut Settings) {
@@ -114,7 +142,7 @@ impl NatsConfig {
 
     pub(crate) fn servers(&self) -> Result<Vec<ServerAddr>, ConnectError> {
         if self.urls.is_empty() {
-            return Ok(vec![parse_url(DEFAULT_URL).map_err(ConnectError::Url)?]);
+            return Err(ConnectError::Url("names no server".to_owned()));
         }
         self.urls.iter().map(|url| parse_url(url).map_err(ConnectError::Url)).collect()
     }
@@ -170,4 +198,70 @@ fn parse_url(url: &str) -> Result<ServerAddr, String> {
         return Err("holds a user; give it in nats.user and nats.password, which are never logged".to_owned());
     }
     Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<NatsConfig, Vec<String>> {
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        let mut settings = Settings::read("test", "", SETTINGS, &[], args, []);
+        let config = NatsConfig::from_settings(&mut settings);
+        settings.finish(config).map_err(|mistakes| mistakes.sentences().to_vec())
+    }
+
+    #[test]
+    fn nothing_given_is_a_local_server() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.urls, [DEFAULT_URL]);
+        assert_eq!((config.replicas, config.tls_required, config.user), (1, false, None));
+    }
+
+    #[test]
+    fn everything_given_is_taken() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let urls = "nats://a:4222, tls://b";
+        let args = ["--nats.url", urls, "--nats.user", "ann", "--nats.password", "s", "--nats.tls_ca", file];
+        let config = read(&args).unwrap();
+        assert_eq!(config.urls, ["nats://a:4222", "tls://b"]);
+        assert_eq!((config.user.as_deref(), config.tls_ca), (Some("ann"), Some(file.into())));
+        assert!(!format!("{:?}", read(&args).unwrap()).contains("\"s\""), "the password is hidden");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mistakes = read(&[
+            "--nats.url",
+            "http://a",
+            "--nats.user",
+            "ann",
+            "--nats.token",
+            "opensesame",
+            "--nats.tls_key",
+            "/nowhere",
+            "--nats.replicas",
+            "9",
+        ])
+        .unwrap_err();
+        for (key, phrase) in [
+            ("nats.url", "is not an address: invalid scheme"),
+            ("nats.password", "is needed beside nats.user"),
+            ("nats.token", "is one way too many"),
+            ("nats.tls_key", "cannot be read"),
+            ("nats.tls_cert", "is needed beside nats.tls_key"),
+            ("nats.replicas", "is not 1 to 5"),
+        ] {
+            let told = mistakes.iter().any(|text| text.starts_with(key) && text.contains(phrase));
+            assert!(told, "{key}: {phrase}: {mistakes:#?}");
+        }
+        assert_eq!(mistakes.len(), 6, "{mistakes:#?}");
+    }
+
+    #[test]
+    fn a_user_in_the_address_is_refused_without_showing_it() {
+        let mistakes = read(&["--nats.url", "nats://ann:secret@a"]).unwrap_err();
+        assert!(mistakes[0].contains("nats.user and nats.password"), "{mistakes:?}");
+        assert!(!mistakes[0].contains("secret"), "{mistakes:?}");
+    }
 }

@@ -16,7 +16,9 @@ pub const WRITE_INTERVAL: Duration = Duration::from_millis(250);
 /// Longest time between two writes of one symbol; far below the stream's age limit of 10 minutes.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Repeats of different symbols are spread over this many seconds, so that a burst does not come back as a burst.
+/// A repeat is due this much earlier, so that one refused at first still comes in time.
+const REFRESH_MARGIN_SECONDS: u32 = 5;
+/// Repeats of different symbols are spread over this much, so that a burst does not come back as a burst.
 const REFRESH_SPREAD_SECONDS: u32 = 20;
 
 /// The newest row of every symbol and when it must be written. Symbols are small numbers given by the caller, dense
@@ -78,8 +80,9 @@ impl LastValues {
         if due > now {
             return None;
         }
-        let spread = Duration::from_secs(u64::from(symbol % REFRESH_SPREAD_SECONDS));
-        let row = self.reschedule(symbol, now + REFRESH_INTERVAL - spread, |slot| {
+        let early = REFRESH_MARGIN_SECONDS + symbol % REFRESH_SPREAD_SECONDS;
+        let again = now + REFRESH_INTERVAL - Duration::from_secs(early.into());
+        let row = self.reschedule(symbol, again, |slot| {
             slot.fresh = false;
             slot.written = Some(now);
         })?;

@@ -55,7 +55,7 @@ pub enum SetupError {
 impl SetupError {
     /// Whether trying again later can help without a person's hand.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Api { source: ApiError::Link(_), .. })
+        matches!(self, Self::Api { source: ApiError::Link(_) | ApiError::Unavailable(_), .. })
     }
 }
 
@@ -140,7 +140,9 @@ fn check(stream: &str, needed: &Value, info: &Value) -> Result<(), SetupError> {
     let found = info.get("config").unwrap_or(&Value::Null);
     for (field, wanted) in needed.as_object().into_iter().flatten() {
         let found = found.get(field).unwrap_or(&Value::Bool(false));
-        if found != wanted {
+        // More copies than we ask for do no harm.
+        let enough = field == "num_replicas" && found.as_u64() >= wanted.as_u64();
+        if found != wanted && !enough {
             return Err(SetupError::Mismatch {
                 stream: stream.to_owned(),
                 field: field.clone(),

@@ -33,11 +33,16 @@ fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).display().to_string()
 }
 
-/// Options of the production configuration came with 2.11 and 2.12.
-fn is_too_old_for_production() -> bool {
+/// Options of the production configuration came with 2.11: an older server names the first one and does not start.
+async fn is_refused_as_too_old() -> bool {
     let version = Command::new(binary().unwrap()).arg("--version").output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();
-    ["v2.9.", "v2.10.", "v2.11."].iter().any(|old| version.contains(old))
+    let old = ["v2.9.", "v2.10."].iter().any(|old| version.contains(old));
+    if old {
+        let error = NatsServer::start_from(&conf("production.conf"), PRODUCTION).await.unwrap_err();
+        assert!(error.to_string().contains("unknown field"), "{error}");
+    }
+    old
 }
 
 #[tokio::test]
@@ -51,7 +56,7 @@ async fn development_serves_without_a_password() {
 
 #[tokio::test]
 async fn production_loads_with_tls_and_cluster_too() {
-    if is_too_old_for_production() {
+    if is_refused_as_too_old().await {
         return;
     }
     let folder = NatsServer::new_folder().unwrap();
@@ -89,7 +94,7 @@ async fn log_in(server: &NatsServer, role: &str, password: &str) -> Nats {
 
 #[tokio::test]
 async fn production_permits_each_role_what_it_does_and_no_more() {
-    if is_too_old_for_production() {
+    if is_refused_as_too_old().await {
         return;
     }
     let server = NatsServer::start_from(&conf("production.conf"), PRODUCTION).await.unwrap();
