@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tickwire_common::task::{Tasks, shutdown_signal};
 use tickwire_common::telemetry::{self, Format};
+use tickwire_loadtest::convert::{ConvertArgs, convert};
 use tickwire_loadtest::exchange::{Exchange, ExchangeArgs};
 use tokio::net::TcpListener;
 
@@ -30,8 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Simulate exchanges until SIGTERM
     Exchange(ExchangeArgs),
+    Convert(ConvertArgs),
 }
 
 #[tokio::main]
@@ -40,6 +41,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init("tickwire-loadtest", Format::Text, &cli.log_filter, None)?;
     match cli.command {
         Command::Exchange(args) => exchange(&args).await,
+        Command::Convert(args) => {
+            let done = convert(&args).context("convert")?;
+            writeln!(std::io::stdout(), "{} lines written, {} left behind", done.written, done.left)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -114,7 +114,13 @@ impl Client {
     }
 
     #[inline]
-    fn event(&mut self, event: Event<'_>, now_us: u64, bench: &mut Bench, out: &mut Vec<u8>) -> Result<(), End> {
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        now_us: u64,
+        bench: &mut Bench,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
         match event {
             Event::Text(text) => self.text(text, now_us, bench, out),
             Event::Ping(payload) if out.len() < OUTBOX_BYTES_MAX => push(out, Opcode::Pong, payload),
@@ -200,7 +206,8 @@ impl Client {
 
     fn fits(&self, count: usize, bytes: usize, name: &str) -> bool {
         const TAIL_BYTES: usize = 64;
-        count < self.limits.symbols_per_request && bytes + name.len() + TAIL_BYTES <= self.limits.message_bytes
+        count < self.limits.symbols_per_request
+            && bytes + name.len() + TAIL_BYTES <= self.limits.message_bytes
     }
 }
 

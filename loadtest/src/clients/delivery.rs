@@ -101,11 +101,6 @@ impl Slots {
         let first = self.first as usize;
         first..first + self.len as usize
     }
-
-    /// How many symbols.
-    pub(crate) fn len(self) -> usize {
-        self.len as usize
-    }
 }
 
 /// What was lost, in all.

@@ -73,7 +73,10 @@ fn check(head: &str) -> Result<(), HandshakeError> {
         same.map(|(_, value)| value.trim()).collect::<Vec<_>>()
     };
     let has = |name: &str, word: &str| {
-        values(name).iter().flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+        values(name)
+            .iter()
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(word))
     };
     if !has("upgrade", "websocket") || !has("connection", "upgrade") {
         return Err(HandshakeError::NoUpgrade);
@@ -82,7 +85,11 @@ fn check(head: &str) -> Result<(), HandshakeError> {
         return Err(HandshakeError::Accept);
     }
     let offered = values("sec-websocket-protocol").iter().all(|protocol| *protocol == SUBPROTOCOL_JSON);
-    if offered && values("sec-websocket-extensions").is_empty() { Ok(()) } else { Err(HandshakeError::NotOffered) }
+    if offered && values("sec-websocket-extensions").is_empty() {
+        Ok(())
+    } else {
+        Err(HandshakeError::NotOffered)
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +120,11 @@ mod tests {
             ("keep-alive, Upgrade", "close", HandshakeError::NoUpgrade),
             ("s3pPLM", "S3PPLM", HandshakeError::Accept),
             ("tickwire.v1.json", "chat", HandshakeError::NotOffered),
-            ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", HandshakeError::NotOffered),
+            (
+                "\r\n\r\n",
+                "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+                HandshakeError::NotOffered,
+            ),
         ] {
             assert_eq!(read_answer(GOOD.replace(from, to).as_bytes()), Err(error), "{to}");
         }
@@ -124,7 +135,10 @@ mod tests {
     fn the_request_is_a_whole_handshake() {
         let request = String::from_utf8(request("127.0.0.1:8080", "/v1/stream")).unwrap();
         assert!(request.starts_with("GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"), "{request}");
-        assert!(request.ends_with("\r\n\r\n") && request.contains("Sec-WebSocket-Version: 13\r\n"), "{request}");
+        assert!(
+            request.ends_with("\r\n\r\n") && request.contains("Sec-WebSocket-Version: 13\r\n"),
+            "{request}"
+        );
     }
 
     proptest! {

@@ -25,7 +25,8 @@ impl Interrupts {
     /// If the thread or its signal handlers cannot be made.
     pub(crate) fn listen(waker: Waker) -> anyhow::Result<Self> {
         let (count, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("signal runtime")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("signal runtime")?;
         let (mut interrupt, mut terminate) = {
             let _inside = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)

@@ -156,8 +156,13 @@ mod tests {
 
     #[test]
     fn the_words_of_the_server_are_understood() {
-        let limits =
-            frame::Limits { symbols: 5_000, symbols_per_request: 2_000, msgs_per_s: 10, msgs_burst: 20, message_bytes: 65_536 };
+        let limits = frame::Limits {
+            symbols: 5_000,
+            symbols_per_request: 2_000,
+            msgs_per_s: 10,
+            msgs_burst: 20,
+            message_bytes: 65_536,
+        };
         let welcome = Connected::new("c1", 10_000, limits, Some("SIMULATED")).encode();
         let expected = Limits { symbols_per_request: 2_000, message_bytes: 65_536 };
         assert_eq!(parse(&welcome), Ok(Notice::Welcome(expected)));
@@ -191,7 +196,14 @@ mod tests {
         for text in [r#"{"channel":"weather","data":[]}"#, r#"{"method":"pong"}"#, "{}"] {
             assert_eq!(parse(text.as_bytes()), Ok(Notice::Other), "{text}");
         }
-        for text in ["", "[", "7", r#"{"channel":"status"}"#, r#"{"channel":"status","data":[]}"#, r#"{"channel":"ticker","type":"update","data":[{"symbol":"A"}]}"#] {
+        for text in [
+            "",
+            "[",
+            "7",
+            r#"{"channel":"status"}"#,
+            r#"{"channel":"status","data":[]}"#,
+            r#"{"channel":"ticker","type":"update","data":[{"symbol":"A"}]}"#,
+        ] {
             assert_eq!(parse(text.as_bytes()), Err(Malformed), "{text}");
         }
     }

@@ -64,7 +64,11 @@ impl Scanner {
     /// # Errors
     /// [`Malformed`] at the first row that does not read; those before it have been handed on.
     #[inline]
-    pub(crate) fn rows<'a>(&self, rows: &'a [u8], mut each: impl FnMut(RowHead<'a>)) -> Result<(), Malformed> {
+    pub(crate) fn rows<'a>(
+        &self,
+        rows: &'a [u8],
+        mut each: impl FnMut(RowHead<'a>),
+    ) -> Result<(), Malformed> {
         let mut rest = rows;
         while !rest.is_empty() {
             let (row, tail) = self.row(rest)?;
@@ -84,7 +88,8 @@ impl Scanner {
     fn row<'a>(&self, bytes: &'a [u8]) -> Result<(RowHead<'a>, &'a [u8]), Malformed> {
         let named = bytes.strip_prefix(ROW_OPEN).ok_or(Malformed)?;
         let quote = memchr::memchr(b'"', named).ok_or(Malformed)?;
-        let (name, fields) = (named.get(..quote).unwrap_or_default(), named.get(quote + 1..).unwrap_or_default());
+        let (name, fields) =
+            (named.get(..quote).unwrap_or_default(), named.get(quote + 1..).unwrap_or_default());
         if let Some(digits) = fields.strip_prefix(VERSION) {
             let (v, tail) = integer(digits)?;
             return Ok((RowHead { name, v, skipped: 0 }, tail));

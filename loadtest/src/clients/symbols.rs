@@ -45,7 +45,8 @@ impl SymbolSource {
             Self::All => checked(target.fetch_symbols(address)?.iter().map(String::as_str)),
             Self::Named(list) => checked(split(list)),
             Self::File(path) => {
-                let text = fs::read_to_string(path).with_context(|| format!("--symbols @{}", path.display()))?;
+                let text =
+                    fs::read_to_string(path).with_context(|| format!("--symbols @{}", path.display()))?;
                 checked(split(&text))
             }
         }

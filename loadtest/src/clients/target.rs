@@ -72,7 +72,9 @@ impl Target {
     /// # Errors
     /// If the name has none.
     pub(crate) fn resolve(&self) -> anyhow::Result<SocketAddr> {
-        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs().with_context(|| format!("{}: no address", self.host))?;
+        let mut addresses = (self.host.as_str(), self.port)
+            .to_socket_addrs()
+            .with_context(|| format!("{}: no address", self.host))?;
         addresses.next().with_context(|| format!("{}: no address", self.host))
     }
 
@@ -81,7 +83,8 @@ impl Target {
     /// # Errors
     /// If it cannot be reached, or does not list symbols.
     pub(crate) fn fetch_symbols(&self, address: SocketAddr) -> anyhow::Result<Vec<String>> {
-        let answer = self.get(address, SYMBOLS_PATH).with_context(|| format!("{}{SYMBOLS_PATH}", self.authority()))?;
+        let answer =
+            self.get(address, SYMBOLS_PATH).with_context(|| format!("{}{SYMBOLS_PATH}", self.authority()))?;
         read_symbols(&answer)
     }
 
@@ -90,7 +93,11 @@ impl Target {
         let timeout = Duration::from_secs(SYMBOLS_SECONDS_MAX);
         let mut stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_read_timeout(Some(timeout))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.authority())?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n\r\n",
+            self.authority()
+        )?;
         let mut answer = Vec::new();
         stream.take(SYMBOLS_BYTES_MAX).read_to_end(&mut answer)?;
         Ok(answer)
@@ -139,7 +146,16 @@ mod tests {
 
     #[test]
     fn other_addresses_are_refused_with_a_sentence() {
-        for text in ["", "ws://", "http://x/", "ws://h:port/", "ws://h:70000/", "ws://h/a b", "ws://h/\r\nX: y", "ws://u@h/"] {
+        for text in [
+            "",
+            "ws://",
+            "http://x/",
+            "ws://h:port/",
+            "ws://h:70000/",
+            "ws://h/a b",
+            "ws://h/\r\nX: y",
+            "ws://u@h/",
+        ] {
             assert!(text.parse::<Target>().unwrap_err().contains("ws://127.0.0.1:8080"), "{text}");
         }
         assert!("wss://h/".parse::<Target>().unwrap_err().contains("not supported yet"));

@@ -65,7 +65,8 @@ impl FromStr for Threshold {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?}: write it like p99=50ms or lost=0"))?;
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| format!("{text:?}: write it like p99=50ms or lost=0"))?;
         let Some((name, metric, rule)) = METRICS.into_iter().find(|(known, ..)| *known == name) else {
             let names = METRICS.map(|(name, ..)| name).join(", ");
             return Err(format!("{name:?} is not a threshold; there are {names}"));
@@ -152,7 +153,16 @@ mod tests {
     #[test]
     fn every_threshold_in_its_direction() {
         let latency = Percentiles { rows: 5, p50: 1, p90: 2, p99: 50_000, p999: 60_000, max: 70_000 };
-        let figures = Figures { latency, lost: 1, connected: 9, rows: 100, closed: 2, errors: 3, disorder: 4, duplicates: 5 };
+        let figures = Figures {
+            latency,
+            lost: 1,
+            connected: 9,
+            rows: 100,
+            closed: 2,
+            errors: 3,
+            disorder: 4,
+            duplicates: 5,
+        };
         for (text, pass) in [
             ("p50=1us", true),
             ("p90=1us", false),

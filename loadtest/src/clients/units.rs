@@ -74,7 +74,9 @@ mod tests {
 
     #[test]
     fn forms_that_are_refused() {
-        for text in ["", "s", "-1s", "1,5s", "1.s", ".5s", "1h", "1e3ms", "25h", "99999999999999999999s", "2000m"] {
+        for text in
+            ["", "s", "-1s", "1,5s", "1.s", ".5s", "1h", "1e3ms", "25h", "99999999999999999999s", "2000m"]
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -9,7 +9,7 @@ mod args;
 pub mod binance;
 mod catalogue;
 mod control;
-mod digits;
+pub(crate) mod digits;
 mod faults;
 mod frame;
 mod hub;

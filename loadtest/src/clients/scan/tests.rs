@@ -61,7 +61,8 @@ fn rows_without_version_or_end_are_malformed() {
 
 #[test]
 fn other_messages_are_left_to_serde() {
-    for text in [r#"{"channel":"heartbeat","ts":1}"#, r#"{"type":"update","channel":"ticker","data":[]}"#, ""] {
+    for text in [r#"{"channel":"heartbeat","ts":1}"#, r#"{"type":"update","channel":"ticker","data":[]}"#, ""]
+    {
         assert_eq!(scan(text.as_bytes()), None, "{text}");
     }
 }

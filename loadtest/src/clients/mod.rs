@@ -1,0 +1,68 @@
+//! A crowd of clients: connects, subscribes, checks and times every row, and says whether that was good enough. Speaks
+//! the client protocol of docs/WIRE.md over its own framing, because 10,000 clients have to fit on one core beside what
+//! they measure; goal: 2 us of CPU a received row.
+//!
+//! In the order of a run: the plan (`args`, `symbols`, `target`, `threshold`), the loop (`run`, `phase`, `pool`,
+//! `socket`, `interrupt`), one client (`client`, `handshake`, `frame`, `scan`, `notice`), what is checked (`bench`,
+//! `delivery`, `latency`, `tally`), and what comes out (`report`).
+
+use std::fs;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+mod args;
+mod host;
+mod symbols;
+mod target;
+mod threshold;
+mod units;
+
+mod interrupt;
+mod phase;
+mod pool;
+mod run;
+mod socket;
+
+mod client;
+mod frame;
+mod handshake;
+mod notice;
+mod scan;
+
+mod bench;
+mod delivery;
+mod latency;
+mod tally;
+
+mod report;
+
+pub use args::ClientsArgs;
+use host::Host;
+use report::Report;
+
+/// Exit status of wrong usage, the same as clap's.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the clients; the table goes to stdout, progress to stderr. The exit code is 0 if the run passed, 1 if it
+/// failed, 2 for wrong usage, 98 if this process was the bottleneck, 99 if a threshold was not held.
+///
+/// # Errors
+/// If the loop cannot run at all, or the JSON cannot be written.
+pub fn run(args: ClientsArgs) -> anyhow::Result<ExitCode> {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Ok(WRONG_USAGE.into());
+        }
+    };
+    let measured = run::run(&plan)?;
+    let report = Report::new(&plan, measured, Host::read());
+    write!(std::io::stdout().lock(), "{report}").context("stdout")?;
+    if let Some(path) = &plan.json {
+        fs::write(path, report.json()?).with_context(|| format!("--json {}", path.display()))?;
+    }
+    Ok(report.verdict.exit_status().into())
+}

@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clients::phase::Phase;
+
+fn measured() -> Measured {
+    let latency_us =
+        Percentiles { rows: 100, p50: 900, p90: 1_000, p99: 12_345, p999: 20_000, max: 1_500_000 };
+    let own = Own { cpu_us: Some(200_000), cpu_permille: Some(100), lag_us: latency_us };
+    let second = Sample {
+        at_ms: 1_000,
+        phase: Phase::Measure,
+        connected: 3,
+        rows: 100,
+        bytes: 10_000,
+        closes: 0,
+        failures: 0,
+        latency_us,
+        own_lag_us: 1,
+    };
+    Measured {
+        window: Duration::from_secs(2),
+        drained: true,
+        connected: 3,
+        latency_us,
+        tally: Tally { rows: 100, symbols_taken: 3, ..Tally::default() },
+        own,
+        series: vec![second],
+        ..Measured::default()
+    }
+}
+
+fn judged(pass: bool) -> Judgement {
+    Judgement { threshold: "lost=0".to_owned(), measured: "1".to_owned(), pass }
+}
+
+fn status(change: impl FnOnce(&mut Measured)) -> u8 {
+    let mut measured = measured();
+    change(&mut measured);
+    verdict(&measured, &[]).exit_status()
+}
+
+#[test]
+fn the_exit_status_says_how_it_came_out() {
+    assert_eq!(status(|_| {}), 0);
+    assert_eq!(verdict(&measured(), &[judged(true), judged(false)]).exit_status(), 99);
+    assert_eq!(status(|m| m.window = Duration::ZERO), 1);
+    assert_eq!(status(|m| m.connected = 0), 1);
+    assert_eq!(status(|m| m.series.clear()), 1);
+    assert_eq!(status(|m| m.tally.symbols_taken = 0), 1);
+    assert_eq!(status(|m| m.own.cpu_permille = Some(951)), 98);
+    assert_eq!(status(|m| m.own.lag_us.p99 = 100_001), 98);
+    assert_eq!(status(|m| m.own.cpu_permille = None), 0);
+}
+
+#[test]
+fn an_interrupted_run_is_judged_by_what_was_measured() {
+    assert_eq!(status(|m| m.interrupted = true), 0);
+    let early = Measured { interrupted: true, window: Duration::ZERO, ..measured() };
+    assert_eq!(verdict(&early, &[]), Verdict::Failed("interrupted before anything was measured".to_owned()));
+}
+
+fn report() -> Report {
+    let plan = Plan {
+        target: "ws://127.0.0.1:1/v1/stream".parse().unwrap(),
+        address: ([127, 0, 0, 1], 1).into(),
+        names: vec!["A".to_owned()],
+        clients: 4,
+        per_client: 1,
+        ramp: Duration::ZERO,
+        timetable: crate::clients::phase::Timetable {
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(2),
+        },
+        sources: Vec::new(),
+        json: None,
+        seed: 1,
+        thresholds: vec!["p99=50ms".parse().unwrap()],
+        quiet: true,
+    };
+    let mut measured = measured();
+    measured.tally.failures.add("connect: connection refused");
+    measured.loss =
+        Loss { published: 50, owed: 150, lost: 2, clients_with_loss: 1, worst_client: 2, ..Loss::default() };
+    Report::new(&plan, measured, Host::read())
+}
+
+#[test]
+fn the_table_holds_every_figure() {
+    let table = report().to_string();
+    for line in [
+        "tickwire-loadtest clients ws://127.0.0.1:1/v1/stream",
+        "clients    4 asked, 3 connected at the end, failed: 1 connect: connection refused",
+        "rows       100 in 2.00s (50/s), 2000.00 us of own CPU a row",
+        "latency    p50 900us, p90 1.0ms, p99 12.3ms, p99.9 20.0ms, max 1.50s",
+        "delivery   published 50, owed 150, lost 2, told as skipped 0; 1 clients with loss, worst 2",
+        "own        CPU 10.0 % of one core",
+        "threshold  p99=50.0ms                 12.3ms  pass",
+        "verdict    pass",
+    ] {
+        assert!(table.contains(line), "{line}\n{table}");
+    }
+}
+
+#[test]
+fn the_json_reads_back() {
+    let json: serde_json::Value = serde_json::from_str(&report().json().unwrap()).unwrap();
+    for (pointer, value) in [
+        ("/config/clients", serde_json::json!(4)),
+        ("/latency_us/p99", serde_json::json!(12_345)),
+        ("/delivery/lost", serde_json::json!(2)),
+        ("/counters/failures/connect: connection refused", serde_json::json!(1)),
+        ("/thresholds/0/pass", serde_json::json!(true)),
+        ("/verdict/result", serde_json::json!("pass")),
+        ("/series/0/phase", serde_json::json!("measure")),
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
+    }
+    assert!(json.pointer("/host/cores").is_some());
+}
