@@ -1,0 +1,266 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tickwire_common::decimal::Decimal;
+use tickwire_common::row::Row;
+
+use super::codec::{self, Message};
+use super::session::BinanceSession;
+use super::{Binance, facts};
+use crate::venue::contract::{AnswerError, Event, Frame, Reason, SECOND, Venue};
+use crate::venue::testing::{Sim, carried, scrambled, survive_noise};
+
+const RECORDED_2024: &str = include_str!("fixtures/btcusdt-20240808.jsonl");
+const RECORDED_2023: &str = include_str!("fixtures/btcusdt-20230405.jsonl");
+const RECORDED_2021: &str = include_str!("fixtures/four-symbols-20211012.jsonl");
+const SHAPES_2026: &str = include_str!("fixtures/shapes-20261006.jsonl");
+
+fn open(keys: &[&str]) -> Sim {
+    Sim::open(BinanceSession::new(carried(keys)), keys.len())
+}
+
+fn d(text: &str) -> Option<Decimal> {
+    Some(text.parse().unwrap())
+}
+
+fn trade(id: u64, price: &str) -> String {
+    format!(
+        r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":5,"s":"BTCUSDT","t":{id},"p":"{price}"}}}}"#
+    )
+}
+
+fn ticker(last_id: i64, price: &str) -> String {
+    format!(r#"{{"stream":"btcusdt@ticker","data":{{"e":"24hrTicker","E":6,"L":{last_id},"c":"{price}"}}}}"#)
+}
+
+fn kind(frame: &str) -> &'static str {
+    match codec::decode(frame.as_bytes()).unwrap() {
+        Message::Trade(..) => "trade",
+        Message::Book(..) => "book",
+        Message::Ticker(..) => "ticker",
+        Message::Reply(_) => "reply",
+        Message::Shutdown => "shutdown",
+        Message::Other(kind) => kind,
+    }
+}
+
+#[test]
+fn recorded_frames_are_of_the_kinds_that_were_recorded() {
+    let count = |frames: &str, wanted: &str| frames.lines().filter(|frame| kind(frame) == wanted).count();
+    for (frames, expected) in [
+        (RECORDED_2024, vec![("trade", 60), ("book", 120), ("depth", 3)]),
+        (RECORDED_2023, vec![("trade", 6), ("book", 6)]),
+        (RECORDED_2021, vec![("book", 4), ("depth", 4), ("kline", 2), ("agg_trade", 2)]),
+        (SHAPES_2026, vec![("trade", 1), ("ticker", 1), ("kline", 2), ("depth", 5)]),
+    ] {
+        let counts: Vec<_> = expected.iter().map(|(kind, _)| (*kind, count(frames, kind))).collect();
+        assert_eq!(counts, expected);
+        assert_eq!(expected.iter().map(|(_, count)| count).sum::<usize>(), frames.lines().count());
+    }
+}
+
+#[test]
+fn the_last_row_is_what_another_reading_of_the_recording_gives() {
+    let mut sim = open(&["BTCUSDT"]);
+    let mut expected = Row::default();
+    for frame in RECORDED_2024.lines() {
+        sim.text(frame);
+        let frame: Value = serde_json::from_str(frame).unwrap();
+        let field = |key: &str| d(frame["data"][key].as_str().unwrap());
+        match frame["stream"].as_str().unwrap() {
+            "btcusdt@trade" => {
+                expected.price = field("p");
+                expected.ts = frame["data"]["E"].as_u64();
+            }
+            "btcusdt@bookTicker" => (expected.bid, expected.ask) = (field("b"), field("a")),
+            _ => {}
+        }
+    }
+    assert_eq!(Row { v: 0, ..sim.row(0) }, expected);
+    assert_eq!(sim.updates, 180);
+    assert_eq!(sim.events, vec![Event::Ignored("depth"); 3]);
+}
+
+#[test]
+fn a_ticker_fills_the_row() {
+    let mut sim = open(&["BTCUSDT"]);
+    SHAPES_2026.lines().for_each(|frame| sim.text(frame));
+    let mut text = Vec::new();
+    Row { v: 7, ..sim.row(0) }.encode(&mut text);
+    let expected = concat!(
+        r#"{"v":7,"price":86104.02,"bid":86104.01,"ask":86104.02,"change":156.02,"percent_change":0.182,"#,
+        r#""volume":13625.56497,"high":86725.12,"low":84972.01,"ts":1791284981016}"#
+    );
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+}
+
+#[test]
+fn order_and_unknown_members_do_not_matter() {
+    for frame in [RECORDED_2024, RECORDED_2021, SHAPES_2026].iter().flat_map(|frames| frames.lines()) {
+        let other = scrambled(frame);
+        assert_eq!(codec::decode(other.as_bytes()), codec::decode(frame.as_bytes()), "{frame}");
+    }
+}
+
+#[test]
+fn nothing_goes_back() {
+    let mut sim = open(&["BTCUSDT"]);
+    let price = |sim: &Sim| sim.row(0).price;
+    sim.text(&trade(10, "100"));
+    sim.text(&trade(9, "90"));
+    assert_eq!(price(&sim), d("100"));
+    sim.text(&ticker(9, "90"));
+    assert_eq!(price(&sim), d("100"), "a ticker of an older trade");
+    sim.text(&ticker(12, "120"));
+    assert_eq!(price(&sim), d("120"), "a ticker of a newer trade");
+    sim.text(&trade(11, "110"));
+    assert_eq!(price(&sim), d("120"), "a trade older than the ticker's");
+    for frame in RECORDED_2024.lines().filter(|frame| frame.contains("@bookTicker")).rev() {
+        sim.text(frame);
+    }
+    assert_eq!(sim.updates, 4, "only the newest of the reversed book tickers");
+    assert_eq!(sim.events.iter().filter(|event| **event == Event::Superseded("trade")).count(), 2);
+    assert_eq!(sim.events.iter().filter(|event| **event == Event::Superseded("book_ticker")).count(), 119);
+}
+
+#[test]
+fn subscriptions_are_batched_and_answered() {
+    let keys: Vec<String> = (0..facts::SYMBOLS_PER_SOCKET).map(|n| format!("S{n}USDT")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut sim = open(&keys);
+    sim.pass(3 * SECOND);
+    assert_eq!(sim.sent.len(), 5);
+    let (_, first) = &sim.sent[0];
+    assert_eq!(first["method"], "SUBSCRIBE");
+    assert_eq!(
+        first["params"].as_array().unwrap()[..4],
+        [json!("s0usdt@trade"), json!("s0usdt@bookTicker"), json!("s0usdt@ticker"), json!("s1usdt@trade")]
+    );
+    let streams: usize = sim.sent.iter().map(|(_, frame)| frame["params"].as_array().unwrap().len()).sum();
+    assert_eq!(streams, 900);
+    for id in 1..=5 {
+        assert_eq!(sim.events, [], "before the last answer");
+        sim.text(&format!(r#"{{"result":null,"id":{id}}}"#));
+    }
+    assert_eq!(sim.events, [Event::Subscribed]);
+}
+
+#[test]
+fn a_refusal_in_either_shape_names_its_symbols() {
+    for refusal in [
+        r#"{"error":{"code":4,"msg":"Too many subscriptions"},"id":1}"#,
+        r#"{"code":4,"msg":"Too many subscriptions","id":1}"#,
+    ] {
+        let mut sim = open(&["AUSDT", "BUSDT"]);
+        sim.text(refusal);
+        assert_eq!(sim.rejected(), [0, 1]);
+        assert_eq!(sim.reconnect(), None);
+        let Event::Rejected { reason, .. } = &sim.events[0] else { panic!("{:?}", sim.events) };
+        assert_eq!(reason, "4: Too many subscriptions");
+    }
+}
+
+#[test]
+fn the_watchdogs_bite() {
+    let mut sim = open(&["BTCUSDT"]);
+    sim.pass(60 * SECOND);
+    assert_eq!((sim.reconnect(), sim.now), (Some(Reason::Ack), 7 + facts::ACK_TIMEOUT));
+
+    let mut sim = open(&["BTCUSDT"]);
+    sim.text(r#"{"result":null,"id":1}"#);
+    sim.pass(60 * SECOND);
+    assert_eq!((sim.reconnect(), sim.now), (Some(Reason::FirstData), 7 + facts::FIRST_DATA));
+
+    let mut sim = open(&["BTCUSDT"]);
+    sim.text(r#"{"result":null,"id":1}"#);
+    sim.text(&trade(1, "1"));
+    for _ in 0..100 {
+        sim.pass(20 * SECOND);
+        sim.frame(Frame::Ping);
+    }
+    assert_eq!(sim.reconnect(), None, "a quiet market with pings is alive");
+    sim.pass(facts::SILENCE);
+    assert_eq!(sim.reconnect(), Some(Reason::Silence));
+}
+
+#[test]
+fn a_server_that_shuts_down_is_left() {
+    for frame in [
+        r#"{"e":"serverShutdown","E":1791284980615}"#,
+        r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1791284980615}}"#,
+    ] {
+        let mut sim = open(&["BTCUSDT"]);
+        sim.text(frame);
+        assert_eq!(sim.reconnect(), Some(Reason::Goodbye));
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_named_and_skipped() {
+    let mut sim = open(&["BTCUSDT"]);
+    sim.text(&trade(1, "1").replace("btcusdt@", "ethusdt@"));
+    sim.text(r#"{"result":null,"id":77}"#);
+    sim.text(&trade(2, "1e"));
+    sim.text(r#"{"stream":"btcusdt@trade","data":{"p":"1"}}"#);
+    sim.text(r#"{"stream":"btcusdt@trade","data":[]}"#);
+    sim.text("{}");
+    sim.text("");
+    sim.frame(Frame::Binary(b"x"));
+    let events = [
+        Event::Ignored("unknown_symbol"),
+        Event::Ignored("foreign_reply"),
+        Event::Garbage("number"),
+        Event::Garbage("missing"),
+        Event::Garbage("syntax"),
+        Event::Garbage("missing"),
+        Event::Garbage("syntax"),
+        Event::Garbage("binary"),
+    ];
+    assert_eq!((sim.events.as_slice(), sim.updates), (&events[..], 0));
+    sim.text(&trade(2, "2"));
+    assert_eq!(sim.row(0).price, d("2"), "and the next frame is read");
+}
+
+#[test]
+fn noise_is_survived() {
+    let mut sim = open(&["BTCUSDT"]);
+    let recorded = [RECORDED_2024, RECORDED_2021, SHAPES_2026].concat();
+    survive_noise(&mut sim, &recorded);
+    assert!(sim.events.iter().any(|event| matches!(event, Event::Garbage(_))));
+    assert!(sim.updates > 0);
+}
+
+#[test]
+fn discovery_takes_what_trades() {
+    let listed = Binance.instruments(include_bytes!("fixtures/exchangeInfo-20211012.json")).unwrap();
+    let names: Vec<_> = listed.iter().map(|listed| (listed.symbol.as_str(), listed.key.as_str())).collect();
+    // VENBTC is in status BREAK.
+    assert_eq!(names, [("ETH/BTC", "ETHBTC"), ("BTC/USDT", "BTCUSDT"), ("NKN/USDT", "NKNUSDT")]);
+    assert_eq!(listed[1].price_step, d("0.01"));
+    assert!(matches!(Binance.instruments(b"{\"code\":-1003}"), Err(AnswerError::Shape(_))));
+}
+
+#[test]
+fn the_configured_origin_keeps_its_prefix() {
+    let url = |origin| Binance.endpoint(origin, b"", 1).unwrap().url;
+    assert_eq!(url(None), "wss://data-stream.binance.vision/stream");
+    assert_eq!(url(Some("ws://127.0.0.1:9900/binance")), "ws://127.0.0.1:9900/binance/stream");
+}
+
+proptest! {
+    #[test]
+    fn never_more_messages_than_the_budget(symbols in 1usize..=300, gaps in prop::collection::vec(400_000u64..30_000_000, 0..20)) {
+        let keys: Vec<String> = (0..symbols).map(|n| format!("S{n}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut sim = open(&keys);
+        let mut pongs = Vec::new();
+        for gap in gaps {
+            sim.pass(gap);
+            if sim.reconnect().is_some() {
+                break;
+            }
+            sim.frame(Frame::Ping);
+            pongs.push(sim.now);
+        }
+        prop_assert!(sim.busiest(SECOND, &pongs) as u64 <= facts::MESSAGES_PER_SECOND_MAX);
+    }
+}
