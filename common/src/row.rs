@@ -108,14 +108,12 @@ pub fn next_version(previous: u64, now_us: u64) -> u64 {
 pub fn read_v(row: &[u8]) -> Option<u64> {
     let digits = row.strip_prefix(ROW_OPEN)?;
     let mut v = 0u64;
-    let mut len = 0usize;
-    for byte in digits {
+    for (len, byte) in digits.iter().enumerate() {
         match byte {
             b'0'..=b'9' => v = v.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?,
             b',' | b'}' if len > 0 => return Some(v),
             _ => return None,
         }
-        len += 1;
     }
     None
 }

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     ConnectionLimit,
     /// No venue has this symbol.
     UnknownSymbol,
+    /// The catalogue of symbols is not loaded yet.
+    FeedDown,
     /// The symbol was not subscribed.
     NotSubscribed,
     /// The server failed.
@@ -44,6 +46,7 @@ impl ErrorCode {
             Self::SymbolLimit => "symbol_limit",
             Self::ConnectionLimit => "connection_limit",
             Self::UnknownSymbol => "unknown_symbol",
+            Self::FeedDown => "feed_down",
             Self::NotSubscribed => "not_subscribed",
             Self::Internal => "internal",
             Self::Overloaded => "overloaded",
@@ -62,6 +65,7 @@ impl ErrorCode {
             Self::SymbolLimit => 2002,
             Self::ConnectionLimit => 2003,
             Self::UnknownSymbol => 4001,
+            Self::FeedDown => 4002,
             Self::NotSubscribed => 4004,
             Self::Internal => 5001,
             Self::Overloaded => 5002,
@@ -70,7 +74,10 @@ impl ErrorCode {
 
     /// Whether the same request may succeed later.
     pub fn retry(self) -> bool {
-        matches!(self, Self::RateLimited | Self::ConnectionLimit | Self::Internal | Self::Overloaded)
+        matches!(
+            self,
+            Self::RateLimited | Self::ConnectionLimit | Self::FeedDown | Self::Internal | Self::Overloaded
+        )
     }
 }
 

@@ -72,19 +72,32 @@ pub struct Failed {
     pub symbol: String,
     /// [`ErrorCode::as_str`].
     pub code: &'static str,
+    #[serde(skip)]
+    error: ErrorCode,
 }
 
 impl Failed {
     /// Names a symbol and its error.
     pub fn new(symbol: impl Into<String>, code: ErrorCode) -> Self {
-        Self { symbol: symbol.into(), code: code.as_str() }
+        Self { symbol: symbol.into(), code: code.as_str(), error: code }
+    }
+
+    /// The same as an error of its own.
+    pub fn body(&self) -> ErrorBody {
+        let message = match self.error {
+            ErrorCode::UnknownSymbol => format!("{}: no venue here has this symbol", self.symbol),
+            ErrorCode::NotSubscribed => format!("{}: not subscribed on this connection", self.symbol),
+            _ => format!("{}: not possible now, try again", self.symbol),
+        };
+        ErrorBody::new(self.error, message)
     }
 }
 
 /// The result part of a reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    channel: Channel,
+    /// Always `ticker`.
+    pub channel: &'static str,
     /// Names that are subscribed now by this request, or in all for `list`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribed: Option<Vec<String>>,
@@ -98,12 +111,9 @@ pub struct Outcome {
     pub total: usize,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Channel;
-
-impl Serialize for Channel {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(CHANNEL_TICKER)
+impl Default for Outcome {
+    fn default() -> Self {
+        Self { channel: CHANNEL_TICKER, subscribed: None, unsubscribed: None, failed: None, total: 0 }
     }
 }
 
@@ -113,8 +123,9 @@ pub struct Reply<'a> {
     /// The method that is answered; `pong` for `ping`. Absent where it was unreadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'a str>,
+    /// The request's id, as it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    req_id: Option<&'a RawValue>,
+    pub req_id: Option<&'a RawValue>,
     /// False only if nothing succeeded.
     pub success: bool,
     /// What was done.

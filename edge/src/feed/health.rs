@@ -1,0 +1,161 @@
+//! The state of each venue's feed, as told by its ingestors' heartbeats. A shard that falls silent is down; a venue is
+//! as good as its worst shard.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tickwire_common::feed::{FEED_SILENCE_MS, FeedState, FeedStatus};
+
+/// How long a shard that went silent is remembered as down before it is forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Health {
+    shards: BTreeMap<(String, String), Heard>,
+    feeds: BTreeMap<String, FeedStatus>,
+    /// NATS is away: nothing is current.
+    cut_since: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    status: FeedStatus,
+    at: Instant,
+}
+
+impl Health {
+    /// Takes in a heartbeat.
+    pub fn hear(&mut self, venue: &str, shard: &str, status: FeedStatus, now: Instant) {
+        self.shards.insert((venue.to_owned(), shard.to_owned()), Heard { status, at: now });
+    }
+
+    /// Notes whether NATS can be reached.
+    pub fn link(&mut self, connected: bool, now: Instant, now_ms: u64) {
+        match (connected, self.cut_since) {
+            (true, Some(_)) => {
+                self.cut_since = None;
+                // Their silence was ours; each has a heartbeat's time to speak again.
+                self.shards.values_mut().for_each(|heard| heard.at = now);
+            }
+            (false, None) => self.cut_since = Some(now_ms),
+            _ => {}
+        }
+    }
+
+    /// Looks at the clock; names the venues whose state has changed since the last call.
+    pub fn changes(&mut self, now: Instant, now_ms: u64) -> Vec<String> {
+        self.shards.retain(|_, heard| now < heard.at + FORGET);
+        let mut feeds: BTreeMap<String, FeedStatus> = BTreeMap::new();
+        for ((venue, _), heard) in &self.shards {
+            let status = self.judge(heard, now, now_ms);
+            feeds.entry(venue.clone()).and_modify(|feed| merge(feed, &status)).or_insert(status);
+        }
+        let changed = feeds.iter().filter(|(venue, feed)| self.state(venue) != Some(feed.state));
+        let changed = changed.map(|(venue, _)| venue.clone()).collect();
+        self.feeds = feeds;
+        changed
+    }
+
+    fn judge(&self, heard: &Heard, now: Instant, now_ms: u64) -> FeedStatus {
+        let silence = now.saturating_duration_since(heard.at);
+        let mut status = heard.status.clone();
+        if let Some(since) = self.cut_since {
+            (status.state, status.since) = (worst(status.state, FeedState::Stale), since);
+            status.reason = Some("the edge has lost NATS".to_owned());
+        } else if silence >= Duration::from_millis(FEED_SILENCE_MS) {
+            let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+            (status.state, status.since) = (FeedState::Down, now_ms.saturating_sub(silent_ms));
+            status.reason = Some("no word from its ingestor".to_owned());
+        }
+        status
+    }
+
+    /// The state of a venue; `None` for one that no ingestor carries.
+    pub fn state(&self, venue: &str) -> Option<FeedState> {
+        self.feeds.get(venue).map(|feed| feed.state)
+    }
+
+    /// Whether rows of this venue are to be marked. One without ingestor publishes by itself and answers for itself.
+    pub fn is_stale(&self, venue: &str) -> bool {
+        self.state(venue).is_some_and(|state| !state.is_live())
+    }
+
+    /// Every feed, by venue.
+    pub fn feeds(&self) -> Vec<(&str, &FeedStatus)> {
+        self.feeds.iter().map(|(venue, feed)| (venue.as_str(), feed)).collect()
+    }
+
+    /// One feed.
+    pub fn feed(&self, venue: &str) -> Option<&FeedStatus> {
+        self.feeds.get(venue)
+    }
+}
+
+fn merge(feed: &mut FeedStatus, shard: &FeedStatus) {
+    if worst(feed.state, shard.state) != feed.state {
+        (feed.state, feed.since, feed.reason) = (shard.state, shard.since, shard.reason.clone());
+    }
+    feed.last_tick = feed.last_tick.max(shard.last_tick);
+    feed.symbols = feed.symbols.saturating_add(shard.symbols);
+}
+
+fn worst(a: FeedState, b: FeedState) -> FeedState {
+    let rank = |state| match state {
+        FeedState::Live => 0,
+        FeedState::Closed => 1,
+        FeedState::Connecting => 2,
+        FeedState::Stale => 3,
+        FeedState::Down => 4,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: FeedState) -> FeedStatus {
+        FeedStatus { state, since: 5, last_tick: Some(9), symbols: 3, reason: None }
+    }
+
+    #[test]
+    fn a_venue_is_as_good_as_its_worst_shard() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        health.hear("binance", "0", status(FeedState::Live), now);
+        health.hear("binance", "1", status(FeedState::Live), now);
+        assert_eq!(health.changes(now, 10), ["binance"]);
+        assert_eq!(health.feed("binance").unwrap().symbols, 6);
+        health.hear("binance", "1", status(FeedState::Stale), now);
+        assert_eq!(health.changes(now, 10), ["binance"]);
+        assert!(health.is_stale("binance") && !health.is_stale("bench"));
+        assert!(health.changes(now, 10).is_empty());
+    }
+
+    #[test]
+    fn silence_is_down_and_a_word_is_enough_to_come_back() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        health.hear("kucoin", "0", status(FeedState::Live), now);
+        health.changes(now, 10_000);
+        let later = now + Duration::from_millis(FEED_SILENCE_MS);
+        assert_eq!(health.changes(later, 20_000), ["kucoin"]);
+        assert_eq!(health.feed("kucoin").unwrap().since, 20_000 - FEED_SILENCE_MS);
+        health.hear("kucoin", "0", status(FeedState::Live), later);
+        assert_eq!(health.changes(later, 20_000), ["kucoin"]);
+        assert!(!health.is_stale("kucoin"));
+    }
+
+    #[test]
+    fn without_nats_nothing_is_current() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        health.hear("kucoin", "0", status(FeedState::Live), now);
+        health.changes(now, 10);
+        health.link(false, now, 11);
+        assert_eq!(health.changes(now, 12), ["kucoin"]);
+        assert!(health.is_stale("kucoin"));
+        let later = now + Duration::from_secs(60);
+        health.link(true, later, 70_000);
+        assert_eq!(health.changes(later, 70_000), ["kucoin"]);
+        assert!(!health.is_stale("kucoin"));
+    }
+}

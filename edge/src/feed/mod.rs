@@ -1,0 +1,267 @@
+//! The feed: which topics are subscribed, their newest rows, and how a client's subscribe becomes a seat without hole or
+//! duplicate. One task; everything it knows is its own. Rows and answers leave it in the order in which they must reach
+//! the clients.
+//!
+//! Knows no socket and no client: it counts seats by worker.
+
+mod book;
+mod health;
+mod job;
+mod names;
+mod topic;
+mod view;
+
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{Abortable, FuturesUnordered, SelectAll};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tickwire_common::feed::FeedStatus;
+use tickwire_common::symbol::Topic;
+use tickwire_common::time::now_ms;
+use tickwire_common::wire::frame::feed_status;
+use tickwire_nats::catalogue::{Catalogue, CatalogueWatch};
+use tickwire_nats::snapshot::Snapshots;
+use tickwire_nats::subject::{ALL_FEEDS, parse_feed};
+use tickwire_nats::subscribe::{Message, Subscription};
+use tickwire_nats::{Bytes, Nats};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use names::{Found, Names};
+
+use crate::hub::Hub;
+use crate::hub::ask::Ask;
+use crate::ws::frame;
+use book::Book;
+use job::{JOB_TOPICS_MAX, Primed, Rows};
+use topic::TopicId;
+
+/// How often clocks are looked at: lingering views, silent feeds, snapshots to be read again.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Rows and asks taken in before what they caused is sent on.
+const BATCH_MAX: usize = 1_024;
+
+/// What the feed is started with.
+#[derive(Debug)]
+pub struct FeedConfig {
+    /// How long a topic without clients stays subscribed.
+    pub linger: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Feed {
+    nats: Nats,
+    snapshots: Snapshots,
+    hub: Hub,
+    asks: mpsc::Receiver<Ask>,
+    names: Arc<RwLock<Names>>,
+    book: Book,
+    rows: SelectAll<Abortable<Rows>>,
+    jobs: FuturesUnordered<BoxFuture<'static, Primed>>,
+    /// Links seen; when it grows, rows may have been missed.
+    epoch: u64,
+}
+
+/// What wakes the feed.
+enum Event {
+    Ask(Ask),
+    Row(TopicId, Bytes),
+    Primed(Primed),
+    Catalogue(tickwire_nats::catalogue::CatalogueChange),
+    FeedState(Message),
+    Link,
+    Tick,
+    Stop,
+}
+
+/// Where the feed's news comes from.
+struct Sources {
+    catalogue: CatalogueWatch,
+    feed_states: Subscription,
+    link: tokio::sync::watch::Receiver<tickwire_nats::LinkState>,
+    tick: tokio::time::Interval,
+    token: CancellationToken,
+}
+
+impl Feed {
+    /// A feed that serves `asks` and fills `names`.
+    pub fn new(
+        nats: &Nats,
+        hub: Hub,
+        asks: mpsc::Receiver<Ask>,
+        names: Arc<RwLock<Names>>,
+        config: &FeedConfig,
+    ) -> Self {
+        let book = Book::new(hub.workers(), config.linger);
+        Self {
+            nats: nats.clone(),
+            snapshots: Snapshots::new(nats),
+            hub,
+            asks,
+            names,
+            book,
+            rows: SelectAll::new(),
+            jobs: FuturesUnordered::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Runs until `token` is cancelled.
+    ///
+    /// # Errors
+    /// When the connection to NATS is closed for good.
+    pub async fn run(mut self, token: CancellationToken) -> anyhow::Result<()> {
+        let mut sources = Sources {
+            catalogue: Catalogue::new(&self.nats).watch().await?,
+            feed_states: self.nats.subscribe(&ALL_FEEDS.into()).await?,
+            link: self.nats.state(),
+            tick: tokio::time::interval(TICK),
+            token,
+        };
+        loop {
+            match self.next(&mut sources).await {
+                Some(Event::Stop) | None => return Ok(()),
+                Some(event) => self.handle(event),
+            }
+            self.handle_ready();
+            self.start_jobs();
+            self.send();
+        }
+    }
+
+    async fn next(&mut self, sources: &mut Sources) -> Option<Event> {
+        tokio::select! {
+            () = sources.token.cancelled() => Some(Event::Stop),
+            ask = self.asks.recv() => ask.map(Event::Ask),
+            Some((id, row)) = self.rows.next(), if !self.rows.is_empty() => Some(Event::Row(id, row)),
+            Some(primed) = self.jobs.next(), if !self.jobs.is_empty() => Some(Event::Primed(primed)),
+            change = sources.catalogue.next() => change.map(Event::Catalogue),
+            state = sources.feed_states.next() => state.map(Event::FeedState),
+            changed = sources.link.changed() => changed.ok().map(|()| Event::Link),
+            _ = sources.tick.tick() => Some(Event::Tick),
+        }
+    }
+
+    /// Takes in what is there already, so that many rows leave as one batch.
+    fn handle_ready(&mut self) {
+        for _ in 0..BATCH_MAX {
+            match self.rows.next().now_or_never() {
+                Some(Some((id, row))) => self.book.row(id, &row),
+                _ => break,
+            }
+        }
+        for _ in 0..BATCH_MAX {
+            match self.asks.try_recv() {
+                Ok(ask) => self.ask(ask),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ask(ask) => self.ask(ask),
+            Event::Row(id, row) => self.book.row(id, &row),
+            Event::Primed(primed) => self.primed(primed),
+            Event::Catalogue(change) => {
+                tracing::info!(venue = change.venue, symbols = change.instruments.len(), "catalogue");
+                write(&self.names).apply(&change);
+            }
+            Event::FeedState(message) => self.feed_state(&message),
+            Event::Link => self.link(),
+            Event::Tick => self.tick(),
+            Event::Stop => {}
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Subscribe(ask) => {
+                let names = self.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                self.book.subscribe(*ask, &names);
+            }
+            Ask::Release { worker, views } => self.book.release(worker, &views, Instant::now()),
+        }
+    }
+
+    fn primed(&mut self, primed: Primed) {
+        for (id, stop, stream) in primed.streams {
+            if self.book.attach(id, stop) {
+                self.rows.push(stream);
+            }
+        }
+        for (id, row) in primed.topics {
+            self.book.primed(id, row.as_deref(), primed.failed);
+        }
+    }
+
+    fn feed_state(&mut self, message: &Message) {
+        let Some((venue, shard)) = parse_feed(message.subject.as_str()) else { return };
+        match serde_json::from_slice::<FeedStatus>(&message.payload) {
+            Ok(status) => self.book.health.hear(&venue, &shard, status, Instant::now()),
+            Err(error) => tracing::warn!(venue, shard, %error, "a feed state is unreadable, skipped"),
+        }
+        self.tell_feeds();
+    }
+
+    fn link(&mut self) {
+        let state = *self.nats.state().borrow();
+        self.book.health.link(state.connected, Instant::now(), now_ms());
+        if state.connected && state.epoch != self.epoch {
+            if self.epoch > 0 {
+                self.book.doubt_all();
+            }
+            self.epoch = state.epoch;
+        }
+        self.tell_feeds();
+    }
+
+    fn tick(&mut self) {
+        self.book.tidy(Instant::now());
+        self.tell_feeds();
+    }
+
+    /// Tells every client of feeds whose state has changed.
+    fn tell_feeds(&mut self) {
+        let changed = self.book.health.changes(Instant::now(), now_ms());
+        if changed.is_empty() {
+            return;
+        }
+        self.book.choose_again();
+        let health = &self.book.health;
+        let news: Vec<(&str, &FeedStatus)> =
+            changed.iter().filter_map(|venue| Some((venue.as_str(), health.feed(venue)?))).collect();
+        for (venue, feed) in &news {
+            tracing::info!(venue, state = feed.state.as_str(), reason = feed.reason, "feed");
+        }
+        let snapshot = frame::text(&feed_status(true, &health.feeds()));
+        self.hub.feeds(snapshot, &frame::text(&feed_status(false, &news)));
+    }
+
+    fn start_jobs(&mut self) {
+        let work = self.book.take_work(self.nats.is_connected());
+        let (nats, snapshots) = (&self.nats, &self.snapshots);
+        for topics in in_jobs(&work.fresh) {
+            self.jobs.push(job::join(nats.clone(), snapshots.clone(), topics).boxed());
+        }
+        for topics in in_jobs(&work.doubted) {
+            self.jobs.push(job::read(nats.clone(), snapshots.clone(), topics).boxed());
+        }
+    }
+
+    fn send(&mut self) {
+        self.book.send(&self.hub);
+    }
+}
+
+fn in_jobs(topics: &[(TopicId, Topic)]) -> impl Iterator<Item = Vec<(TopicId, Topic)>> + '_ {
+    topics.chunks(JOB_TOPICS_MAX).map(<[_]>::to_vec)
+}
+
+fn write(names: &RwLock<Names>) -> std::sync::RwLockWriteGuard<'_, Names> {
+    names.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

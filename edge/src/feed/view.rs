@@ -1,0 +1,124 @@
+//! One name that clients use, on the topic that serves it at the moment.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tickwire_common::symbol::Topic;
+use tickwire_common::wire::frame::Marks;
+
+use super::health::Health;
+use super::names::Found;
+use super::topic::{TopicId, TopicState};
+use crate::hub::row::{RowFrame, ViewId};
+
+#[derive(Debug)]
+pub(super) struct ViewState {
+    pub id: ViewId,
+    pub name: Arc<str>,
+    /// Who can serve the name, in order of preference; one, if it was asked exactly.
+    pub candidates: Vec<Topic>,
+    /// Whether rows say their venue: not if the name does.
+    pub tells_venue: bool,
+    /// Which serves it now.
+    pub topic: TopicId,
+    /// The newest framed row.
+    pub last: Option<Arc<RowFrame>>,
+    /// `v` of the newest row that went out, from whichever venue.
+    pub last_v: u64,
+    /// Seats taken, by worker.
+    seats: Vec<u32>,
+    /// Since when no seat is taken.
+    pub idle_since: Option<Instant>,
+}
+
+impl ViewState {
+    pub fn new(id: ViewId, name: &str, found: Found, topic: TopicId, workers: usize) -> Self {
+        let (candidates, tells_venue) = match found {
+            Found::Exact(topic) => (vec![topic], false),
+            Found::AnyOf(topics) => (topics, true),
+        };
+        Self {
+            id,
+            name: name.into(),
+            candidates,
+            tells_venue,
+            topic,
+            last: None,
+            last_v: 0,
+            seats: vec![0; workers],
+            idle_since: None,
+        }
+    }
+
+    /// Counts a seat of a worker.
+    pub fn sit(&mut self, worker: u16) {
+        self.idle_since = None;
+        if let Some(seats) = self.seats.get_mut(usize::from(worker)) {
+            *seats += 1;
+        }
+    }
+
+    /// Counts a seat less; gives whether it was the last.
+    pub fn rise(&mut self, worker: u16, now: Instant) -> bool {
+        if let Some(seats) = self.seats.get_mut(usize::from(worker)) {
+            *seats = seats.saturating_sub(1);
+        }
+        let idle = self.seats.iter().all(|seats| *seats == 0);
+        if idle {
+            self.idle_since = Some(now);
+        }
+        idle
+    }
+
+    /// Workers with a client in this view.
+    pub fn workers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.seats.iter().enumerate().filter(|(_, seats)| **seats > 0).map(|(worker, _)| worker)
+    }
+
+    /// The newest row, framed for this view; framed anew only if the row or its feed has changed.
+    pub fn frame(&mut self, topic: &TopicState, health: &Health) -> Option<Arc<RowFrame>> {
+        let (v, row) = topic.last.as_ref()?;
+        let stale = health.is_stale(&topic.topic.venue);
+        let same = |last: &&Arc<RowFrame>| last.v == *v && last.stale == stale;
+        if let Some(last) = self.last.as_ref().filter(same) {
+            return Some(Arc::clone(last));
+        }
+        let venue = self.tells_venue.then_some(&*topic.topic.venue);
+        let marks = Marks { venue, skipped: 0, stale };
+        let frame = Arc::new(RowFrame::new(self.id, &self.name, &marks, *v, row));
+        self.last = Some(Arc::clone(&frame));
+        Some(frame)
+    }
+
+    /// Who should serve the name: the first live venue, else the one that does, else the first.
+    pub fn choice(candidates: &[Topic], current: Option<&Topic>, health: &Health) -> Option<Topic> {
+        let live = candidates.iter().find(|topic| !health.is_stale(&topic.venue));
+        live.or(current).or(candidates.first()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_common::feed::{FeedState, FeedStatus};
+
+    #[test]
+    fn a_bare_name_goes_to_the_first_live_venue_and_stays_if_none_is() {
+        let topic = |text: &str| text.parse::<Topic>().unwrap();
+        let candidates = [topic("binance:BTC/USDT"), topic("kucoin:BTC/USDT")];
+        let (mut health, now) = (Health::default(), Instant::now());
+        let set = |health: &mut Health, venue: &str, state| {
+            let status = FeedStatus { state, since: 0, last_tick: None, symbols: 1, reason: None };
+            health.hear(venue, "0", status, now);
+            health.changes(now, 0);
+        };
+        let choose = |health: &Health, current| ViewState::choice(&candidates, current, health).unwrap();
+        assert_eq!(choose(&health, None), candidates[0]);
+        set(&mut health, "binance", FeedState::Stale);
+        set(&mut health, "kucoin", FeedState::Live);
+        assert_eq!(choose(&health, Some(&candidates[0])), candidates[1]);
+        set(&mut health, "kucoin", FeedState::Down);
+        assert_eq!(choose(&health, Some(&candidates[1])), candidates[1]);
+        assert_eq!(choose(&health, None), candidates[0]);
+    }
+}

@@ -1,0 +1,160 @@
+//! What a worker does without being asked: pings, stalled and silent clients, closes, the drain.
+
+use std::time::{Duration, Instant};
+
+use tickwire_common::wire::close::CloseCode;
+use tickwire_common::wire::frame::{going_away, slow_reader};
+
+use super::client::Mode;
+use super::worker::Worker;
+use crate::ws::{Opcode, frame};
+
+/// How long the other side has for its close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(3);
+
+/// A slow client is told at most this often.
+const TELL_SLOW: Duration = Duration::from_secs(10);
+
+/// Pings without an answer before a connection counts as dead.
+const PINGS_OPEN_MAX: u8 = 2;
+
+/// A drain under way.
+#[derive(Debug)]
+pub(super) struct Drain {
+    begun: Instant,
+    spread: Duration,
+    /// Clients that were there when it began.
+    total: usize,
+    closed: usize,
+    /// Keys still to be closed.
+    keys: Vec<u32>,
+}
+
+impl Drain {
+    /// Whether the worker may end: nobody left, or the other sides do not answer.
+    pub fn is_done(&self, now: Instant, nobody: bool) -> bool {
+        nobody || now >= self.begun + self.spread + CLOSE_WAIT
+    }
+
+    /// How many should be closed by now.
+    fn due(&self, now: Instant) -> usize {
+        let passed = now.saturating_duration_since(self.begun).as_millis();
+        match self.spread.as_millis() {
+            0 => self.total,
+            spread => {
+                usize::try_from(passed * self.total as u128 / spread).unwrap_or(self.total).min(self.total)
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Looks at every client once.
+    pub fn sweep(&mut self) {
+        let keys: Vec<u32> = self.clients.iter().filter_map(|(key, _)| u32::try_from(key).ok()).collect();
+        for key in &keys {
+            self.look_after(*key);
+        }
+        let (views, seats) = self.views.count();
+        self.meters.connections.set(self.clients.len() as f64);
+        self.meters.views.set(views as f64);
+        self.meters.subscriptions.set(seats as f64);
+    }
+
+    fn look_after(&mut self, key: u32) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        if let Some(deadline) = client.closing {
+            if self.now >= deadline {
+                self.drop_client(key, "unanswered_close");
+            }
+            return;
+        }
+        if client.outbox.blocked_since().is_some_and(|since| self.now >= since + self.config.stall) {
+            return self.close(key, CloseCode::SlowReader);
+        }
+        if client.mode == Mode::Stream && self.now >= client.heard_at + self.config.ping {
+            if client.pings_open >= PINGS_OPEN_MAX {
+                return self.close(key, CloseCode::HeartbeatTimeout);
+            }
+            client.pings_open += 1;
+            client.heard_at = self.now;
+            self.say(key, frame::message(Opcode::Ping, b""));
+        }
+    }
+
+    /// Tells a client that it was skipped, now and then; lets go of a closed one whose last bytes are out.
+    pub fn after_flush(&mut self, key: u32) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        let blocked = client.outbox.blocked_since();
+        if client.goodbye && blocked.is_none() {
+            return self.drop_client(key, "client_left");
+        }
+        let told = client.told_slow_at.is_some_and(|at| self.now < at + TELL_SLOW);
+        if client.closing.is_some() || told || blocked.is_some() {
+            return;
+        }
+        let skipped = client.outbox.take_skipped();
+        if skipped > 0 {
+            client.told_slow_at = Some(self.now);
+            let lag_ms = u64::try_from(client.outbox.last_block().as_millis()).unwrap_or(u64::MAX);
+            self.meters.skipped.increment(skipped);
+            self.say(key, frame::text(&slow_reader(skipped, lag_ms)));
+        }
+    }
+
+    /// Sends the close frame; the client gets nothing more and has a moment to answer.
+    pub fn close(&mut self, key: u32, code: CloseCode) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        if client.closing.is_some() {
+            return;
+        }
+        self.meters.closed_with(code);
+        // Room for this one frame there always is.
+        let _ = client.outbox.control(frame::close(code), usize::MAX);
+        self.finish(key);
+    }
+
+    /// The last frame is queued: gives up the seats and waits for the other side, or not for long.
+    pub fn finish(&mut self, key: u32) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        client.closing = Some(self.now + CLOSE_WAIT);
+        let slots: Vec<u32> = client.outbox.seats().map(|(slot, _)| slot).collect();
+        self.leave(key, &slots);
+        self.mark_ready(key);
+    }
+
+    /// Forgets a connection.
+    pub fn drop_client(&mut self, key: u32, why: &'static str) {
+        let Some(client) = self.clients.get(key as usize) else { return };
+        if client.closing.is_none() {
+            self.meters.closed(why);
+        }
+        let slots: Vec<u32> = client.outbox.seats().map(|(slot, _)| slot).collect();
+        self.leave(key, &slots);
+        self.clients.remove(key as usize);
+    }
+
+    /// Tells everyone when to come back.
+    pub fn begin_drain(&mut self, spread: Duration) {
+        let keys: Vec<u32> = self.clients.iter().filter_map(|(key, _)| u32::try_from(key).ok()).collect();
+        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        for key in &keys {
+            if self.clients.get(*key as usize).is_some_and(|client| client.mode == Mode::Stream) {
+                self.say(*key, frame::text(&going_away(fastrand::u64(0..=spread_ms))));
+            }
+        }
+        self.drain = Some(Drain { begun: self.now, spread, total: keys.len(), closed: 0, keys });
+    }
+
+    /// Closes those whose time has come.
+    pub fn drain_step(&mut self) {
+        let Some(drain) = self.drain.as_mut() else { return };
+        let due = drain.due(self.now).saturating_sub(drain.closed);
+        let from = drain.keys.len().saturating_sub(due);
+        let keys = drain.keys.split_off(from);
+        drain.closed += keys.len();
+        for key in keys {
+            self.close(key, CloseCode::Restart);
+        }
+    }
+}

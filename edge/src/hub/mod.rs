@@ -1,0 +1,146 @@
+//! The heart: connections live on worker threads, each its own event loop; a client stays on one worker for life. A row
+//! reaches a worker once, framed, and the worker hands the same bytes to every client of the view.
+//!
+//! Knows no NATS and no catalogue: it asks ([`ask::Ask`]) and is answered through its inbox.
+
+pub mod ask;
+pub mod client;
+pub mod config;
+pub mod inbox;
+pub mod meters;
+pub mod outbox;
+pub mod row;
+
+mod keeper;
+mod requests;
+mod session;
+mod views;
+mod worker;
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tickwire_common::task::Spawner;
+use tokio::sync::mpsc;
+
+use ask::Ask;
+use client::{Answer, Arrival};
+use config::HubConfig;
+use inbox::{Inbox, Letter};
+use outbox::DueRow;
+
+/// All workers, from outside.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    inboxes: Arc<[Arc<Inbox>]>,
+    shared: Arc<Shared>,
+    next: Arc<AtomicUsize>,
+}
+
+/// What workers and the rest of the process both look at.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// State of all feeds, framed, for new clients.
+    feeds: RwLock<Bytes>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// The `feed_status` snapshot, framed; empty before the first.
+    pub fn feeds(&self) -> Bytes {
+        self.feeds.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Counts a connection for as long as it lives.
+#[derive(Debug)]
+pub struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Hub {
+    /// Starts the workers. They ask through `asks`.
+    ///
+    /// # Errors
+    /// What the operating system says when it gives no thread or event queue.
+    pub fn start(config: &Arc<HubConfig>, asks: &mpsc::Sender<Ask>, spawner: &Spawner) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let mut inboxes = Vec::with_capacity(config.workers);
+        for index in 0..config.workers {
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            let worker = worker::Worker::new(index, Arc::clone(config), Arc::clone(&shared), asks.clone())?;
+            inboxes.push(worker.inbox());
+            spawner.spawn_thread(format!("edge-worker-{index}"), move || worker.run().map_err(Into::into))?;
+        }
+        Ok(Self { inboxes: inboxes.into(), shared, next: Arc::default() })
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// Counts a new connection, unless there are `max` already.
+    pub fn permit(&self, max: usize) -> Option<Permit> {
+        let counter = &self.shared.connections;
+        let below = |now: usize| (now < max).then_some(now + 1);
+        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
+        Some(Permit(Arc::clone(counter)))
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Gives a socket to a worker, round robin.
+    pub fn adopt(&self, arrival: Arrival) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len().max(1);
+        self.letter(turn, Letter::Adopt(Box::new(arrival)));
+    }
+
+    /// Gives rows to one worker.
+    pub fn rows(&self, worker: usize, rows: impl IntoIterator<Item = DueRow>) {
+        if let Some(inbox) = self.inboxes.get(worker) {
+            inbox.rows(rows);
+        }
+    }
+
+    /// Answers a client's subscribe.
+    pub fn answer(&self, answer: Answer) {
+        self.letter(usize::from(answer.client.worker), Letter::Answer(Box::new(answer)));
+    }
+
+    /// Sends a framed message to every client.
+    pub fn tell(&self, frame: &Bytes) {
+        for worker in 0..self.inboxes.len() {
+            self.letter(worker, Letter::Tell(frame.clone()));
+        }
+    }
+
+    /// Keeps the framed `feed_status` snapshot that new clients get, then tells the change to the others.
+    pub fn feeds(&self, snapshot: Bytes, change: &Bytes) {
+        *self.shared.feeds.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        self.tell(change);
+    }
+
+    /// Says goodbye to every client, spread over `spread`; the workers end after that.
+    pub fn drain(&self, spread: Duration) {
+        for worker in 0..self.inboxes.len() {
+            self.letter(worker, Letter::Drain(spread));
+        }
+    }
+
+    fn letter(&self, worker: usize, letter: Letter) {
+        if let Some(inbox) = self.inboxes.get(worker) {
+            inbox.letter(letter);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a worker does with what a client says.
+
+use std::collections::HashSet;
+
+use tickwire_common::time::now_us;
+use tickwire_common::wire::close::CloseCode;
+use tickwire_common::wire::error::{ErrorBody, ErrorCode};
+use tickwire_common::wire::frame::{DATA_CLOSE, Failed, Outcome, Reply, SNAPSHOT_OPEN};
+use tickwire_common::wire::request::{Method, Request, Subscribe};
+
+use super::ask::{AnswerForm, SubscribeAsk};
+use super::client::{Answer, Grant, Mode};
+use super::session::{Asked, Decision, error, method_name};
+use super::worker::{Said, Worker};
+use crate::ws::{Opcode, WsError, frame};
+
+impl Worker {
+    /// One message of a client.
+    pub fn hear(&mut self, key: u32, said: Said) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        if client.closing.is_some() {
+            if matches!(said, Said::Close(_)) {
+                self.drop_client(key, "closed");
+            }
+            return;
+        }
+        self.meters.messages_in.increment(1);
+        match (client.mode, said) {
+            (_, Said::Pong) => {}
+            (_, Said::Close(code)) => self.goodbye(key, code),
+            (Mode::Stream, Said::Ping(payload)) => match client.session.spend(self.now) {
+                Ok(()) => self.say(key, frame::message(Opcode::Pong, &payload)),
+                Err(refusal) => self.decide(key, refusal),
+            },
+            (Mode::Stream, Said::Text(text)) => {
+                let decision = client.session.text(&text, self.now, now_us());
+                self.decide(key, decision);
+            }
+            (Mode::Stream, Said::Binary(_)) => {
+                let decision = client.session.binary();
+                self.decide(key, decision);
+            }
+            (Mode::Echo, Said::Ping(payload)) => self.say(key, frame::message(Opcode::Pong, &payload)),
+            (Mode::Echo, Said::Text(text)) => self.say(key, frame::text(text.as_bytes())),
+            (Mode::Echo, Said::Binary(bytes)) => self.say(key, frame::message(Opcode::Binary, &bytes)),
+        }
+    }
+
+    /// Framing that cannot be read on: the error, then the close.
+    pub fn refuse_framing(&mut self, key: u32, wrong: WsError) {
+        let stream = self.clients.get(key as usize).is_some_and(|client| client.mode == Mode::Stream);
+        if stream && wrong == WsError::TooBig {
+            let most = self.config.limits.message_bytes;
+            let body =
+                ErrorBody::new(ErrorCode::MessageTooBig, format!("a message has at most {most} bytes"));
+            self.say(key, error(None, None, &body));
+        }
+        self.close(key, wrong.close_code());
+    }
+
+    fn decide(&mut self, key: u32, decision: Decision) {
+        match decision {
+            Decision::Run(asked) => self.run_request(key, asked),
+            Decision::Wait => {}
+            Decision::Say(bytes) => self.say(key, bytes),
+            Decision::Close(bytes, code) => {
+                self.say(key, bytes);
+                self.close(key, code);
+            }
+        }
+    }
+
+    /// Runs a request and those that waited behind it.
+    fn run_request(&mut self, key: u32, asked: Asked) {
+        let mut next = Some(asked);
+        while let Some(Asked { request, time_in }) = next {
+            let name = method_name(&request.method);
+            match request.method {
+                Method::Subscribe(subscribe) => self.subscribe(key, subscribe, request.req_id, time_in),
+                Method::Unsubscribe(names) => {
+                    let outcome = self.unsubscribe(key, &names);
+                    self.reply(key, name, request.req_id.as_deref(), time_in, &outcome);
+                }
+                Method::List => {
+                    let outcome = self.list(key);
+                    self.reply(key, name, request.req_id.as_deref(), time_in, &outcome);
+                }
+                Method::Ping => {
+                    self.pong(key, &Request { method: Method::Ping, req_id: request.req_id }, time_in)
+                }
+            }
+            next = self.clients.get_mut(key as usize).and_then(|client| client.session.next());
+        }
+    }
+
+    fn pong(&mut self, key: u32, request: &Request, time_in: u64) {
+        let reply = Reply {
+            time_in: Some(time_in),
+            time_out: Some(now_us()),
+            ..Reply::new(Some(method_name(&request.method)), request.req_id.as_deref(), true)
+        };
+        self.say(key, frame::text(&reply.encode()));
+    }
+
+    fn reply(&mut self, key: u32, method: &str, req_id: Option<&str>, time_in: u64, outcome: &Outcome) {
+        let done = outcome.subscribed.as_ref().or(outcome.unsubscribed.as_ref());
+        let first_failure = outcome.failed.as_ref().and_then(|failed| failed.first());
+        let success = first_failure.is_none() || done.is_some_and(|names| !names.is_empty());
+        let body = first_failure.filter(|_| !success).map(|failure| failure.body());
+        let reply = Reply {
+            result: Some(outcome),
+            error: body.as_ref(),
+            time_in: Some(time_in),
+            time_out: Some(now_us()),
+            ..Reply::new(Some(method), req_id, success)
+        };
+        self.say(key, frame::text(&reply.encode()));
+    }
+
+    fn subscribe(&mut self, key: u32, subscribe: Subscribe, req_id: Option<Box<str>>, time_in: u64) {
+        let (Some(id), Some(client)) = (self.id(key), self.clients.get_mut(key as usize)) else { return };
+        let limits = &self.config.limits;
+        let mut seen = HashSet::new();
+        let names: Vec<String> =
+            subscribe.symbols.into_iter().filter(|name| seen.insert(name.clone())).collect();
+        let too_many = if names.len() > limits.symbols_per_request {
+            Some(format!("a request names at most {} symbols", limits.symbols_per_request))
+        } else if client.outbox.len() + names.len() > limits.symbols {
+            Some(format!(
+                "a connection has at most {} symbols; it has {}",
+                limits.symbols,
+                client.outbox.len()
+            ))
+        } else {
+            None
+        };
+        if let Some(message) = too_many {
+            return self.fail(key, req_id.as_deref(), ErrorCode::SymbolLimit, message);
+        }
+        client.session.begin();
+        let form = AnswerForm { req_id, time_in, snapshot: subscribe.snapshot, since: subscribe.since };
+        if let Err(ask) = self.asks.subscribe(Box::new(SubscribeAsk { client: id, names, form })) {
+            if let Some(client) = self.clients.get_mut(key as usize) {
+                client.session.end();
+            }
+            let message = "too many subscribes at once; try again in a moment".to_owned();
+            self.fail(key, ask.form.req_id.as_deref(), ErrorCode::Overloaded, message);
+        }
+    }
+
+    fn fail(&mut self, key: u32, req_id: Option<&str>, code: ErrorCode, message: String) {
+        self.say(key, error(Some("subscribe"), req_id, &ErrorBody::new(code, message)));
+    }
+
+    /// The feed has answered a subscribe: take the seats, then say what was done and send the snapshot. Rows behind
+    /// this answer in the inbox are newer than the snapshot, rows before it were not this client's.
+    pub fn answer(&mut self, answer: Answer) {
+        let key = answer.client.key;
+        if self.id(key) != Some(answer.client) {
+            return self.asks.release(answer.grants.iter().map(|grant| grant.view));
+        }
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        let twice: Vec<_> = answer
+            .grants
+            .iter()
+            .filter(|grant| !self.views.join(grant.view, &grant.name, key, client))
+            .map(|grant| grant.view)
+            .collect();
+        client.session.end();
+        let total = client.outbox.len();
+        self.asks.release(twice);
+        let outcome = Outcome {
+            subscribed: Some(answer.grants.iter().map(|grant| grant.name.to_string()).collect()),
+            failed: Some(answer.failed),
+            total,
+            ..Outcome::default()
+        };
+        self.reply(key, "subscribe", answer.form.req_id.as_deref(), answer.form.time_in, &outcome);
+        if let Some(snapshot) = snapshot(&answer.form, &answer.grants) {
+            self.say(key, frame::text(&snapshot));
+        }
+        if let Some(asked) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
+            self.run_request(key, asked);
+        }
+    }
+
+    fn unsubscribe(&mut self, key: u32, names: &[String]) -> Outcome {
+        let (mut slots, mut failed) = (Vec::new(), Vec::new());
+        if let Some(client) = self.clients.get(key as usize) {
+            if names.is_empty() {
+                slots.extend(client.outbox.seats().map(|(slot, _)| slot));
+            }
+            for name in names {
+                match self.views.id(name).and_then(|view| client.outbox.slot_of(view)) {
+                    Some(slot) if !slots.contains(&slot) => slots.push(slot),
+                    Some(_) => {}
+                    None => failed.push(Failed::new(name.clone(), ErrorCode::NotSubscribed)),
+                }
+            }
+        }
+        let unsubscribed = self.leave(key, &slots);
+        let total = self.clients.get(key as usize).map_or(0, |client| client.outbox.len());
+        Outcome { unsubscribed: Some(unsubscribed), failed: Some(failed), total, ..Outcome::default() }
+    }
+
+    /// Leaves seats; gives the names.
+    pub fn leave(&mut self, key: u32, slots: &[u32]) -> Vec<String> {
+        let mut names = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let view = self.clients.get(key as usize).and_then(|client| client.outbox.view_of(*slot));
+            if let Some(name) = view.and_then(|view| self.views.name(view)) {
+                names.push(name.to_string());
+            }
+            self.asks.release(self.views.leave(&mut self.clients, key, *slot));
+        }
+        names
+    }
+
+    fn list(&self, key: u32) -> Outcome {
+        let names: Vec<String> = self.clients.get(key as usize).map_or_else(Vec::new, |client| {
+            client
+                .outbox
+                .seats()
+                .filter_map(|(_, view)| self.views.name(view))
+                .map(ToString::to_string)
+                .collect()
+        });
+        Outcome { total: names.len(), subscribed: Some(names), ..Outcome::default() }
+    }
+
+    /// The client says goodbye: its code comes back, and that was it.
+    fn goodbye(&mut self, key: u32, code: Option<u16>) {
+        self.say(key, frame::close_raw(code.unwrap_or(CloseCode::Normal.num()), ""));
+        if let Some(client) = self.clients.get_mut(key as usize) {
+            client.goodbye = true;
+            self.meters.closed("client_left");
+        }
+        self.finish(key);
+    }
+}
+
+fn snapshot(form: &AnswerForm, grants: &[Grant]) -> Option<Vec<u8>> {
+    let rows = grants.iter().filter_map(|grant| grant.last.as_ref()).filter(|row| row.v > form.since);
+    let mut out = SNAPSHOT_OPEN.to_vec();
+    for (at, row) in rows.filter(|_| form.snapshot).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(row.object());
+    }
+    if out.len() == SNAPSHOT_OPEN.len() {
+        return None;
+    }
+    out.extend_from_slice(DATA_CLOSE);
+    Some(out)
+}
