@@ -12,6 +12,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
 {{- define "tickwire.ingestorConfig" -}}
 {{ include "tickwire.commonConfig" . }}
 TICKWIRE_ADMIN__LISTEN: "0.0.0.0:9091"
+TICKWIRE_NATS__REPLICAS: {{ ternary (min 3 (int .Values.nats.replicas)) (int .Values.externalNats.streamReplicas) .Values.nats.enabled | quote }}
 TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.ingestor.drainSeconds | quote }}
 {{- $exchange := printf "%s-exchange:9900" (include "tickwire.fullname" .) }}
 {{- $simulated := .Values.simulatedExchange.enabled }}
@@ -34,6 +35,7 @@ TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.ingestor.drainSeconds | quote }}
 TICKWIRE_ADMIN__LISTEN: "0.0.0.0:9090"
 TICKWIRE_EDGE__LISTEN: "0.0.0.0:8080"
 TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.edge.drainSeconds | quote }}
+TICKWIRE_EDGE__DRAIN_SPREAD_SECONDS: {{ .Values.edge.drainSpreadSeconds | quote }}
 {{- with .Values.edge.workers }}
 TICKWIRE_EDGE__WORKERS: {{ . | quote }}
 {{- end }}
