@@ -17,6 +17,8 @@ mod code {
     pub(super) const NOT_ENABLED_FOR_ACCOUNT: u64 = 10_039;
     pub(super) const NAME_IN_USE: u64 = 10_058;
     pub(super) const NOT_FOUND: u64 = 10_059;
+    /// nats-server 2.9 also answers this to one of two equal requests at the same moment.
+    pub(super) const SUBJECTS_OVERLAP: u64 = 10_065;
     pub(super) const NOT_ENABLED: u64 = 10_076;
 }
 
@@ -35,9 +37,9 @@ pub enum ApiError {
     /// There is no such stream.
     #[error("there is no such stream")]
     NotFound,
-    /// A stream of that name exists with another configuration.
-    #[error("a stream of that name exists already")]
-    NameInUse,
+    /// A stream has that name, or its subjects.
+    #[error("NATS refused: {0}")]
+    Taken(String),
     /// The cluster cannot do it at the moment: no leader, or too few servers. Retry.
     #[error("NATS cannot do it now: {0}")]
     Unavailable(String),
@@ -112,7 +114,7 @@ fn classify(error: ErrorBody) -> ApiError {
     match error.err_code {
         code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => ApiError::NotEnabled,
         code::NOT_FOUND => ApiError::NotFound,
-        code::NAME_IN_USE => ApiError::NameInUse,
+        code::NAME_IN_USE | code::SUBJECTS_OVERLAP => ApiError::Taken(error.description),
         _ if error.code == 503 => ApiError::Unavailable(error.description),
         code => ApiError::Refused(format!("{} (code {code})", error.description)),
     }

@@ -144,7 +144,8 @@ impl Reader {
 
     async fn singles(&self, subjects: &[String], found: &mut Found) -> Result<(), Silence> {
         // Owned subjects: borrowed ones would make the future too special to be spawned.
-        let requests = stream::iter(subjects.to_vec()).map(|subject| async move {
+        let missing: Vec<String> = subjects.iter().filter(|s| !found.contains_key(*s)).cloned().collect();
+        let requests = stream::iter(missing).map(|subject| async move {
             let payload = self.single(&subject).await?;
             Ok(payload.map(|payload| (subject, payload)))
         });

@@ -111,8 +111,9 @@ async fn ensure(nats: &Nats, stream: &str, needed: Value, chosen: Value) -> Resu
     let failed = |source| SetupError::Api { stream: stream.to_owned(), source };
     let found = match info(nats, stream).await {
         Err(ApiError::NotFound) => match create(nats, stream, &needed, chosen).await {
-            // Another process was faster, perhaps with another version's configuration.
-            Err(ApiError::NameInUse) => info(nats, stream).await,
+            // Another process was faster, perhaps with another version's configuration. If nothing of that name is
+            // there, our subjects belong to some other stream.
+            Err(taken @ ApiError::Taken(_)) => info(nats, stream).await.map_err(|_| taken),
             created => created,
         },
         found => found,

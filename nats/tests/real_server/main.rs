@@ -49,3 +49,28 @@ async fn down(nats: &Nats) {
 async fn next(subscription: &mut Subscription) -> Message {
     timeout(PATIENCE, subscription.next()).await.expect("a message in time").expect("an open subscription")
 }
+
+/// Callers run these in tasks of their own; that they can is decided when this compiles.
+#[tokio::test]
+async fn futures_can_be_spawned() {
+    fn spawnable<F: Future + Send + 'static>(future: F) -> F {
+        future
+    }
+    let server = server().await;
+    let nats = connect(&server.config()).await;
+    let everything = async move {
+        let catalogue = tickwire_nats::catalogue::Catalogue::new(&nats);
+        tickwire_nats::setup::ensure_last_stream(&nats, 1).await.unwrap();
+        tickwire_nats::setup::ensure_bucket(&nats, tickwire_nats::setup::CATALOGUE_BUCKET, 1).await.unwrap();
+        catalogue.put("x", &[]).await.unwrap();
+        let mut watch = catalogue.watch().await.unwrap();
+        let mut subscription = nats.subscribe(&tickwire_nats::subject::tick("x", "A")).await.unwrap();
+        let rows = tickwire_nats::snapshot::Snapshots::new(&nats).get(&[]).await.unwrap();
+        assert!(rows.is_empty());
+        nats.barrier().await.unwrap();
+        nats.drain().await;
+        assert!(subscription.next().await.is_none(), "closed");
+        assert!(watch.next().await.is_none(), "closed");
+    };
+    timeout(PATIENCE, spawnable(everything)).await.expect("ends");
+}

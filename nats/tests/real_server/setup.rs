@@ -66,6 +66,21 @@ async fn a_stream_that_would_not_do_is_named_with_the_field() {
 }
 
 #[tokio::test]
+async fn subjects_that_another_stream_has_are_an_error() {
+    let server = server().await;
+    let nats = connect(&server.config()).await;
+    let other = async_nats::jetstream::stream::Config {
+        name: "OTHER".to_owned(),
+        subjects: vec!["md.>".to_owned()],
+        ..Default::default()
+    };
+    jetstream(&server).await.create_stream(other).await.unwrap();
+    let error = ensure_last_stream(&nats, 1).await.unwrap_err();
+    assert!(error.to_string().contains("subjects overlap"), "{error}");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
 async fn a_bucket_is_one_for_other_tools_too() {
     let server = server().await;
     let nats = connect(&server.config()).await;
