@@ -28,7 +28,7 @@ impl App {
     pub async fn start(config: &Config, tasks: &Tasks) -> Result<Self, ConnectError> {
         let nats = Nats::connect(&config.nats, "ingestor").await?;
         let (sender, ready) = watch::channel(Ready::default());
-        tasks.spawn("streams", streams::keep(nats.clone(), config.replicas, sender, tasks.token()));
+        tasks.spawn("streams", streams::keep(nats.clone(), config.nats.replicas, sender, tasks.token()));
         if config.venues.is_empty() {
             warn!(
                 "no venue is named, so nothing is carried: set venues.<id>.symbols, like venues.binance.symbols"

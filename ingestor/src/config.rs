@@ -32,18 +32,11 @@ const VENUES: &[Setting] = &[
     ),
 ];
 
-/// How many servers keep the streams of last values and instruments.
-const STREAMS: &[Setting] = &[Setting::new(
-    "nats.replicas",
-    "1",
-    "Servers that keep each stream: 1, 3 or 5; at most as many as there are",
-)];
-
 /// The port below is the edge's plus one, so that both run on one machine.
 const ADMIN: [Setting; 1] = admin("0.0.0.0:9091");
 
 /// Every table of the ingestor.
-pub const TABLES: &[&[Setting]] = &[VENUES, NATS, STREAMS, &ADMIN, &LOG, &DRAIN];
+pub const TABLES: &[&[Setting]] = &[VENUES, NATS, &ADMIN, &LOG, &DRAIN];
 
 /// What a venue is to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +66,6 @@ pub struct Config {
     pub venues: Vec<VenueConfig>,
     /// Where NATS is.
     pub nats: NatsConfig,
-    /// Servers that keep each stream.
-    pub replicas: u32,
     /// Where probes and metrics are answered.
     pub admin_listen: SocketAddr,
     /// How the process logs.
@@ -90,7 +81,6 @@ impl Config {
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let venues = read_venues(settings);
         let nats = NatsConfig::from_settings(settings);
-        let replicas = settings.get_with("nats.replicas", read_replicas);
         let admin_listen = settings.get("admin.listen");
         let log_format = settings.get("log.format");
         let log_filter = settings.get("log.filter");
@@ -98,7 +88,6 @@ impl Config {
         Some(Self {
             venues: venues?,
             nats: nats?,
-            replicas: replicas?,
             admin_listen: admin_listen?,
             log_format: log_format?,
             log_filter: log_filter?,
@@ -150,10 +139,6 @@ fn read_origin(text: &str, schemes: [&str; 2]) -> Result<String, String> {
         return Err("has a query; the official paths are added to it".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
-}
-
-fn read_replicas(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|count| matches!(count, 1 | 3 | 5)).ok_or_else(|| "is not 1, 3 or 5".to_owned())
 }
 
 #[cfg(test)]
