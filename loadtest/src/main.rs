@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tickwire_common::task::{Tasks, shutdown_signal};
 use tickwire_common::telemetry::{self, Format};
+use tickwire_loadtest::clients::{self, ClientsArgs};
 use tickwire_loadtest::convert::{ConvertArgs, convert};
 use tickwire_loadtest::exchange::{Exchange, ExchangeArgs};
 use tokio::net::TcpListener;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Clients(ClientsArgs),
     Exchange(ExchangeArgs),
     Convert(ConvertArgs),
 }
@@ -40,6 +42,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     let _telemetry = telemetry::init("tickwire-loadtest", Format::Text, &cli.log_filter, None)?;
     match cli.command {
+        Command::Clients(args) => clients::run(args),
         Command::Exchange(args) => exchange(&args).await,
         Command::Convert(args) => {
             let done = convert(&args).context("convert")?;

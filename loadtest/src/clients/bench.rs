@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::delivery::{Delivery, Seen, Slots};
+use super::delivery::{Arrival, Delivery, Seen, Slots};
 use super::latency::Latency;
 use super::scan::{Kind, Malformed, RowHead, Scanner};
 use super::tally::Tally;
@@ -84,12 +84,13 @@ fn check(
 ) {
     let Receipt { slots, asked_us, now_us } = *receipt;
     let update = kind == Kind::Update;
+    let arrival = Arrival { symbol, v: row.v, skipped: row.skipped, update, now_us };
     if update {
         tally.update_rows += 1;
     } else {
         tally.snapshot_rows += 1;
     }
-    let inside = match delivery.row(slots, symbol, row.v, row.skipped, now_us) {
+    let inside = match delivery.row(slots, &arrival) {
         Seen::InOrder(inside) => inside,
         Seen::First(inside) => {
             tally.without_snapshot += u64::from(update && delivery.known_before(symbol, asked_us));

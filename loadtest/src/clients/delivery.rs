@@ -1,7 +1,8 @@
 //! Whether every client got every row, in order. Publishers are outside, so clients are held against one another: a row
 //! exists if one client got it.
 //!
-//! - A *slot* is one symbol at one client. Its first row (snapshot or update) is where it joined.
+//! - A *slot* is one symbol at one client. Its first row (snapshot or update) is where it joined; a snapshot there is
+//!   not news to anybody, so it makes no row exist.
 //! - The measured window of a symbol opens above the newest `v` that any client has when [`Delivery::open`] is called
 //!   and ends at that `v` or at the wall time of [`Delivery::close`], whichever is higher: rows that were on their way
 //!   then still count when they arrive.
@@ -45,6 +46,14 @@ struct Log {
 
 impl Log {
     #[inline]
+    fn note(&mut self, row: &Arrival) {
+        self.newest_v = self.newest_v.max(row.v);
+        if self.since_us == 0 {
+            self.since_us = row.now_us;
+        }
+    }
+
+    #[inline]
     fn holds(&self, v: u64) -> bool {
         v > self.above_v && v <= self.end_v
     }
@@ -72,6 +81,19 @@ impl Log {
     fn count_through(&self, v: u64) -> u64 {
         self.rows.partition_point(|row| *row <= v) as u64
     }
+}
+
+/// A row as it came to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) symbol: u32,
+    pub(crate) v: u64,
+    /// Rows that were folded into it.
+    pub(crate) skipped: u64,
+    /// An update, not a snapshot.
+    pub(crate) update: bool,
+    /// When it was read, Unix µs.
+    pub(crate) now_us: u64,
 }
 
 /// What a row is to the client that got it.
@@ -156,29 +178,24 @@ impl Delivery {
 
     /// Takes a row that a client got.
     #[inline]
-    pub(crate) fn row(&mut self, slots: Slots, symbol: u32, v: u64, skipped: u64, now_us: u64) -> Seen {
+    pub(crate) fn row(&mut self, slots: Slots, row: &Arrival) -> Seen {
         let mine = self.slots.get_mut(slots.range()).unwrap_or_default();
-        let at = if mine.len() == 1 { 0 } else { mine.partition_point(|slot| slot.symbol < symbol) };
-        let (Some(slot), Some(log)) = (mine.get_mut(at), self.logs.get_mut(symbol as usize)) else {
+        let at = if mine.len() == 1 { 0 } else { mine.partition_point(|slot| slot.symbol < row.symbol) };
+        let (Some(slot), Some(log)) = (mine.get_mut(at), self.logs.get_mut(row.symbol as usize)) else {
             return Seen::NotAsked;
         };
-        if slot.symbol != symbol {
+        if slot.symbol != row.symbol {
             return Seen::NotAsked;
         }
-        if v <= slot.last_v {
-            return if v == slot.last_v { Seen::Duplicate } else { Seen::Disorder };
+        if row.v <= slot.last_v {
+            return if row.v == slot.last_v { Seen::Duplicate } else { Seen::Disorder };
         }
-        if log.newest_v < v {
-            log.newest_v = v;
-        }
-        if log.since_us == 0 {
-            log.since_us = now_us;
-        }
-        let inside = log.holds(v);
-        if inside && log.add(v) {
+        log.note(row);
+        let inside = log.holds(row.v);
+        if inside && (row.update || slot.first_v != 0) && log.add(row.v) {
             self.logged += 1;
         }
-        let seen = slot.take(v, skipped, inside, log);
+        let seen = slot.take(row, inside, log);
         if self.logged >= self.log_rows_max && !self.cut_short {
             self.cut_short = true;
             self.end_at(0);
@@ -255,15 +272,15 @@ impl Delivery {
 impl Slot {
     /// Takes a row above the last one.
     #[inline]
-    fn take(&mut self, v: u64, skipped: u64, inside: bool, log: &Log) -> Seen {
-        let before = std::mem::replace(&mut self.last_v, v);
+    fn take(&mut self, row: &Arrival, inside: bool, log: &Log) -> Seen {
+        let before = std::mem::replace(&mut self.last_v, row.v);
         if self.first_v == 0 {
-            self.first_v = v;
+            self.first_v = row.v;
             return Seen::First(inside);
         }
         self.got += u32::from(inside);
-        if skipped > 0 && v > log.above_v && before <= log.end_v {
-            self.skipped = self.skipped.saturating_add(u32::try_from(skipped).unwrap_or(u32::MAX));
+        if row.skipped > 0 && row.v > log.above_v && before <= log.end_v {
+            self.skipped = self.skipped.saturating_add(u32::try_from(row.skipped).unwrap_or(u32::MAX));
         }
         Seen::InOrder(inside)
     }
