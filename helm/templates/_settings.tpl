@@ -20,7 +20,9 @@ TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.ingestor.drainSeconds | quote }}
 {{- if $venue.symbols }}
 {{- $prefix := printf "TICKWIRE_VENUES__%s__" ($id | upper | replace "-" "_") }}
 {{ $prefix }}SYMBOLS: {{ $venue.symbols | quote }}
-{{- with ternary (printf "ws://%s/%s" $exchange $id) $venue.wsUrl $simulated }}
+{{- /* KuCoin's REST answer says where its sockets are. */}}
+{{- $simulatedWs := ternary "" (printf "ws://%s/%s" $exchange $id) (eq $id "kucoin") }}
+{{- with ternary $simulatedWs $venue.wsUrl $simulated }}
 {{ $prefix }}WS_URL: {{ . | quote }}
 {{- end }}
 {{- with ternary (printf "http://%s/%s" $exchange $id) $venue.restUrl $simulated }}
