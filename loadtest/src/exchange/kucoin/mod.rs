@@ -75,6 +75,8 @@ pub(crate) fn router(venue: Arc<Venue>, limits: Limits, spawner: Spawner) -> Rou
     let tokens = Tokens::new(limits.token_life);
     let app = Arc::new(App { venue, limits, tokens, connects, weight, spawner });
     Router::new()
+        // Official clients put only the query behind the origin; a configured origin keeps our prefix as its path.
+        .route("/", get(connect))
         .route("/endpoint", get(connect))
         .route("/endpoint/", get(connect))
         .fallback(any(rest))
