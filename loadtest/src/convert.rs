@@ -116,14 +116,20 @@ mod tests {
 
     fn check(format: Format, text: &str, expected: Option<(u64, Option<&str>, &str)>) {
         let line = read_line(format, text);
-        let found = line.as_ref().map(|line| (line.t, line.rest.as_deref(), line.text.as_deref().unwrap_or_default()));
+        let found = line
+            .as_ref()
+            .map(|line| (line.t, line.rest.as_deref(), line.text.as_deref().unwrap_or_default()));
         assert_eq!(found, expected, "{text}");
     }
 
     #[test]
     fn received_lines_are_taken_and_the_rest_is_left() {
         use Format::{Cryptofeed, Hftbacktest};
-        check(Cryptofeed, r#"1619378326.32176: {"id":"1"}"#, Some((1_619_378_326_321_760, None, r#"{"id":"1"}"#)));
+        check(
+            Cryptofeed,
+            r#"1619378326.32176: {"id":"1"}"#,
+            Some((1_619_378_326_321_760, None, r#"{"id":"1"}"#)),
+        );
         check(Cryptofeed, "1619378326.3219038: {}", Some((1_619_378_326_321_903, None, "{}")));
         check(
             Cryptofeed,

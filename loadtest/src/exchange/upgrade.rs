@@ -20,17 +20,20 @@ use super::venue::Venue;
 /// Header by which every simulated answer can be told from a real one.
 pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-tickwire-simulated");
 
+/// The answer to a request that is no handshake.
+pub(crate) type Refusal = (StatusCode, &'static str);
+
 /// Takes the handshake of `request`: the answer, and the connection that follows it.
 ///
 /// # Errors
-/// The answer to send when the request is no WebSocket handshake.
-pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, OnUpgrade), Response<Body>> {
+/// When the request is no WebSocket handshake.
+pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, OnUpgrade), Refusal> {
     let headers = request.headers();
     let is_websocket =
         has_token(headers, &CONNECTION, "upgrade") && has_token(headers, &UPGRADE, "websocket");
     let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     let (true, Some(b"13"), Some(key)) = (is_websocket, version, headers.get(SEC_WEBSOCKET_KEY)) else {
-        return Err((StatusCode::BAD_REQUEST, "a WebSocket handshake was expected here").into_response());
+        return Err((StatusCode::BAD_REQUEST, "a WebSocket handshake was expected here"));
     };
     let accept = derive_accept_key(key.as_bytes());
     let upgrade = hyper::upgrade::on(request);

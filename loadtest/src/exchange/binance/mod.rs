@@ -152,7 +152,7 @@ impl App {
                 upgrade::serve(&self.spawner, Arc::clone(&self.venue), upgrade, session);
                 response
             }
-            Err(refusal) => refusal,
+            Err(refusal) => refusal.into_response(),
         }
     }
 

@@ -5,7 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::facts::MAX_ID_CHARACTERS;
+use super::facts::{MAX_ID_CHARACTERS, violation};
+
+const TOO_MANY_SUBSCRIPTIONS: u8 = 4;
 
 /// A request that was understood.
 #[derive(Debug)]
@@ -34,11 +36,16 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn too_many_subscriptions() -> Self {
-        Self { code: 4, message: "Too many subscriptions".to_owned() }
+        Self { code: TOO_MANY_SUBSCRIPTIONS, message: "Too many subscriptions".to_owned() }
     }
 
     fn invalid(what: &str) -> Self {
         Self { code: 2, message: format!("Invalid request: {what}") }
+    }
+
+    /// Under which name it is counted.
+    pub(super) fn kind(&self) -> &'static str {
+        if self.code == TOO_MANY_SUBSCRIPTIONS { violation::STREAMS } else { violation::BAD_REQUEST }
     }
 
     pub(super) fn reply(&self, id: Option<&Value>) -> String {

@@ -67,7 +67,6 @@ impl BinanceSession {
     fn subscribe(&mut self, streams: Vec<String>, actions: &mut Vec<Action>) -> Result<(), Fault> {
         let added: BTreeSet<String> = streams.into_iter().filter(|one| !self.streams.contains(one)).collect();
         if self.streams.len() + added.len() > self.limits.streams {
-            actions.push(Action::Violation(violation::STREAMS));
             return Err(Fault::too_many_subscriptions());
         }
         self.join(&added, actions);
@@ -156,6 +155,6 @@ fn result_reply(result: &Value, id: &Value) -> String {
 }
 
 fn refuse(fault: &Fault, id: Option<&Value>, actions: &mut Vec<Action>) -> String {
-    actions.push(Action::Violation(violation::BAD_REQUEST));
+    actions.push(Action::Violation(fault.kind()));
     fault.reply(id)
 }

@@ -16,6 +16,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Method, Request, Response};
+use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use serde::Deserialize;
 use tickwire_common::task::Spawner;
@@ -110,7 +111,7 @@ async fn connect(
             upgrade::serve(&app.spawner, Arc::clone(&app.venue), upgrade, session);
             response
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
