@@ -69,7 +69,7 @@ stop_all() {
         (sleep 20 && kill -KILL "${started_pids[i]}" 2> /dev/null) 8>&- &
         guard=$!
         wait "${started_pids[i]}" 2> /dev/null || true
-        kill -TERM -- "-$guard" 2> /dev/null || true
+        kill -KILL -- "-$guard" 2> /dev/null || true
         wait "$guard" 2> /dev/null || true
     done
     for ((i = 0; i < ${#readers[@]}; i++)); do

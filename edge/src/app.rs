@@ -44,7 +44,8 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let hub = Hub::start(&hub_config, &ask, &tasks.spawner()).context("starting the workers")?;
     let feed_config = FeedConfig { linger: config.linger };
     let feed = Feed::new(&nats, hub.clone(), asks, Arc::clone(&names), &feed_config);
-    tasks.spawn("edge-feed", feed.run(tasks.last_token()));
+    // The feed serves clients until the last of them is gone.
+    tasks.spawn_last("edge-feed", feed.run(tasks.last_token()));
     tasks.spawn("edge-heartbeat", beat(hub.clone(), config.hub.heartbeat, tasks.spawner()));
     tasks.spawn("edge-drain", drain(hub.clone(), config.drain_spread, tasks.spawner()));
 
