@@ -8,7 +8,7 @@
 //! # struct Config { format: String }
 //! # fn read(settings: &mut Settings) -> Option<Config> { Some(Config { format: settings.get("log.format")? }) }
 //! # fn main() -> std::process::ExitCode {
-//! let config = match Settings::load("tickwire-edge", "Serves prices", &config::LOG, &["venues"]).build(read).or_exit() {
+//! let config = match Settings::load("tickwire-edge", "Serves prices", &config::log("info"), &["venues"]).build(read).or_exit() {
 //!     Ok(config) => config,
 //!     Err(code) => return code,
 //! };
@@ -31,15 +31,18 @@ pub use mistakes::Mistakes;
 pub use outcome::Outcome;
 use sources::{Origin, Request};
 
-/// How the process logs.
-pub const LOG: [Setting; 2] = [
-    Setting::new("log.format", "text", "Look of a log line on stderr: text or json"),
-    Setting::new(
-        "log.filter",
-        "info",
-        "What is logged: a level, or target=level pairs, as tracing-subscriber's EnvFilter",
-    ),
-];
+/// How the process logs; each program knows which of its libraries say too much.
+#[must_use]
+pub const fn log(default_filter: &'static str) -> [Setting; 2] {
+    [
+        Setting::new("log.format", "text", "Look of a log line on stderr: text or json"),
+        Setting::new(
+            "log.filter",
+            default_filter,
+            "What is logged: a level, or target=level pairs, as tracing-subscriber's EnvFilter",
+        ),
+    ]
+}
 
 /// How the process ends.
 pub const DRAIN: [Setting; 1] = [Setting::new(

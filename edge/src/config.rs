@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tickwire_common::config::{DRAIN, LOG, Setting, Settings, admin};
+use tickwire_common::config::{DRAIN, Setting, Settings, admin, log};
 use tickwire_common::symbol::check_venue;
 use tickwire_common::telemetry::Format;
 use tickwire_nats::NatsConfig;
+use tickwire_nats::config::{LOG_FILTER, SETTINGS};
 
 use crate::hub::config::{HubConfig, LIMITS};
 
@@ -72,7 +73,7 @@ pub struct Config {
 
 /// The table of all settings.
 pub fn settings() -> Vec<Setting> {
-    [&EDGE[..], &admin("0.0.0.0:9090"), tickwire_nats::config::SETTINGS, &DRAIN, &LOG].concat()
+    [&EDGE[..], &admin("0.0.0.0:9090"), SETTINGS, &DRAIN, &log(LOG_FILTER)].concat()
 }
 
 /// Reads the configuration; mistakes stay with `settings`.

@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tickwire_common::config::{DRAIN, LOG, Setting, Settings, admin};
+use tickwire_common::config::{DRAIN, Setting, Settings, admin, log};
 use tickwire_common::telemetry::Format;
 use tickwire_nats::NatsConfig;
-use tickwire_nats::config::SETTINGS as NATS;
+use tickwire_nats::config::{LOG_FILTER, SETTINGS as NATS};
 use url::Url;
 
 use crate::venue::contract::Venue;
@@ -34,6 +34,8 @@ const VENUES: &[Setting] = &[
 
 /// The port below is the edge's plus one, so that both run on one machine.
 const ADMIN: [Setting; 1] = admin("0.0.0.0:9091");
+
+const LOG: [Setting; 2] = log(LOG_FILTER);
 
 /// Every table of the ingestor.
 pub const TABLES: &[&[Setting]] = &[VENUES, NATS, &ADMIN, &LOG, &DRAIN];
