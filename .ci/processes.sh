@@ -41,12 +41,12 @@ start() {
     ) &
     readers+=($!)
     exec 9<&-
-    [ -n "$ready_line" ] || failed "$name"
+    [ -n "$ready_line" ] || failed "$name" "did not start"
 }
 
-# failed NAME: says which program did not do its part, with the end of its log.
+# failed NAME WHAT: says what is with a program, with the end of its log.
 failed() {
-    echo "$1 did not start or has ended; the last lines of $run_dir/$1.log:" >&2
+    echo "$1 $2; the last lines of $run_dir/$1.log:" >&2
     tail -n 15 "$run_dir/$1.log" >&2
     return 1
 }
