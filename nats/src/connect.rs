@@ -88,6 +88,7 @@ pub struct Nats {
 struct Inner {
     client: Client,
     state: watch::Receiver<LinkState>,
+    events: Arc<Events>,
     tasks: Tasks,
     _stop: DropGuard,
 }
@@ -106,13 +107,13 @@ impl Nats {
             options.connect(servers).await.map_err(|error| ConnectError::Options(error.to_string()))?;
         let (sender, state) = watch::channel(LinkState::default());
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-        let follow = link::follow(client.clone(), events, sender);
+        let follow = link::follow(client.clone(), Arc::clone(&events), sender);
         let stopped = stop.clone();
         tasks.spawn(format!("nats-link-{role}"), async move {
             stopped.run_until_cancelled(follow).await;
             Ok(())
         });
-        Ok(Self { inner: Arc::new(Inner { client, state, tasks, _stop: stop.drop_guard() }) })
+        Ok(Self { inner: Arc::new(Inner { client, state, events, tasks, _stop: stop.drop_guard() }) })
     }
 
     /// The link's state and its changes.
@@ -123,6 +124,12 @@ impl Nats {
     /// Whether the link is up and everything subscribed is active.
     pub fn is_connected(&self) -> bool {
         self.inner.state.borrow().connected
+    }
+
+    /// How many messages full subscriptions of this connection have dropped so far; at least, for the library may lose
+    /// count in a storm. When it grows, newest rows may be missing: snapshot again.
+    pub fn dropped_messages(&self) -> u64 {
+        self.inner.events.dropped()
     }
 
     /// Waits until the link is up.

@@ -4,7 +4,7 @@
 //! Events only wake us. The library drops them when 128 wait, and it reports a connection before the subscriptions
 //! are sent again; so the state is read from its connection counter, and a round trip proves that the link works.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,14 +27,17 @@ const POLL: Duration = Duration::from_secs(1);
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// What the library's callbacks share with [`follow`].
+#[derive(Debug)]
 pub(crate) struct Events {
     servers: String,
     wake: Notify,
     closed: AtomicBool,
+    dropped: AtomicU64,
     talk: Mutex<Talk>,
 }
 
 /// What was said of the present outage, and how long to wait.
+#[derive(Debug)]
 struct Talk {
     /// `None` before the first attempt, which does not wait.
     backoff: Option<Backoff>,
@@ -46,7 +49,18 @@ struct Talk {
 impl Events {
     pub(crate) fn new(servers: String) -> Self {
         let talk = Talk { backoff: None, unreachable_said: false, refused_said: false, complained: None };
-        Self { servers, wake: Notify::new(), closed: AtomicBool::new(false), talk: Mutex::new(talk) }
+        Self {
+            servers,
+            wake: Notify::new(),
+            closed: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            talk: Mutex::new(talk),
+        }
+    }
+
+    /// Messages that full subscriptions dropped, as far as the library told.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     fn talk(&self) -> std::sync::MutexGuard<'_, Talk> {
@@ -69,6 +83,7 @@ impl Events {
     pub(crate) fn take(&self, event: &Event) {
         match event {
             Event::SlowConsumer(_) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!("tickwire_nats_dropped_messages_total").increment(1);
                 return;
             }

@@ -13,6 +13,7 @@ use tickwire_common::wire::error::ErrorCode;
 use tickwire_common::wire::frame::Failed;
 
 use super::health::Health;
+use super::meters::Meters;
 use super::names::{Found, Names};
 use super::topic::{AnswerKey, Phase, TopicId, TopicState};
 use super::view::ViewState;
@@ -21,6 +22,13 @@ use crate::hub::ask::SubscribeAsk;
 use crate::hub::client::{Answer, Grant};
 use crate::hub::outbox::DueRow;
 use crate::hub::row::ViewId;
+
+/// A topic's snapshot is read a second time so long after its join: the last-value stream gets a conflated copy, up to a
+/// quarter of a second behind the ticks, so a tick just before the join may be in neither.
+const SECOND_LOOK: Duration = Duration::from_millis(600);
+
+/// Every snapshot is read again so often: heals what a cluster, a full subscription or a leaderless stream lost.
+const RESYNC: Duration = Duration::from_secs(30);
 
 /// Topics of one edge. Above it a subscribe to a symbol that nobody has yet fails as `overloaded`.
 const TOPICS_MAX: usize = 100_000;
@@ -43,7 +51,11 @@ pub(super) struct Book {
     fresh: Vec<TopicId>,
     /// Topics whose snapshot must be read again.
     doubted: BTreeSet<u64>,
+    /// Topics that were joined lately, in the order of their second look.
+    second_looks: VecDeque<(Instant, TopicId)>,
+    resynced_at: Option<Instant>,
     out: Vec<Out>,
+    meters: Meters,
 }
 
 /// An answer that waits for its topics.
@@ -87,7 +99,10 @@ impl Book {
             lingering: VecDeque::new(),
             fresh: Vec::new(),
             doubted: BTreeSet::new(),
+            second_looks: VecDeque::new(),
+            resynced_at: None,
             out: Vec::new(),
+            meters: Meters::new(),
         }
     }
 
@@ -167,11 +182,11 @@ impl Book {
     pub fn row(&mut self, id: TopicId, payload: &[u8]) {
         match row::check(payload) {
             Ok(v) => {
-                metrics::counter!("tickwire_edge_rows_total").increment(1);
+                self.meters.rows.increment(1);
                 self.take(id, v, payload);
             }
             Err(error) => {
-                metrics::counter!("tickwire_edge_refused_rows_total").increment(1);
+                self.meters.refused.increment(1);
                 tracing::debug!(%error, "a row is refused");
             }
         }
@@ -181,7 +196,7 @@ impl Book {
     fn take(&mut self, id: TopicId, v: u64, payload: &[u8]) {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         if !topic.take(v, payload) {
-            metrics::counter!("tickwire_edge_duplicate_rows_total").increment(1);
+            self.meters.duplicates.increment(1);
             return;
         }
         for view in topic.views.clone() {
@@ -211,7 +226,7 @@ impl Book {
     }
 
     /// The snapshot of a topic is here, or could not be had: then it is read again later, and live rows go on.
-    pub fn primed(&mut self, id: TopicId, row: Option<&[u8]>, failed: bool) {
+    pub fn primed(&mut self, id: TopicId, row: Option<&[u8]>, failed: bool, now: Instant) {
         if let Some(row) = row
             && let Ok(v) = row::check(row)
         {
@@ -222,6 +237,7 @@ impl Book {
             self.doubted.insert(id.0);
         }
         if let Phase::Priming(waiters) = std::mem::replace(&mut topic.phase, Phase::Live) {
+            self.second_looks.push_back((now + SECOND_LOOK, id));
             for key in waiters {
                 if let Some(waiting) = self.waiting.get_mut(key) {
                     waiting.missing = waiting.missing.saturating_sub(1);
@@ -259,8 +275,16 @@ impl Book {
         }
     }
 
-    /// Lets go of views that nobody has come back to, and of topics without views.
+    /// Doubts snapshots whose time has come, and lets go of views that nobody has come back to.
     pub fn tidy(&mut self, now: Instant) {
+        while let Some((_, id)) = self.second_looks.front().copied().filter(|(due, _)| *due <= now) {
+            self.second_looks.pop_front();
+            self.doubted.insert(id.0);
+        }
+        if *self.resynced_at.get_or_insert(now) + RESYNC <= now {
+            self.resynced_at = Some(now);
+            self.doubt_all();
+        }
         while let Some((deadline, id)) =
             self.lingering.front().copied().filter(|(deadline, _)| *deadline <= now)
         {
@@ -270,7 +294,7 @@ impl Book {
                 self.drop_view(id);
             }
         }
-        metrics::gauge!("tickwire_edge_topics").set(self.topics.len() as f64);
+        self.meters.topics.set(self.topics.len() as f64);
     }
 
     fn drop_view(&mut self, id: ViewId) {

@@ -7,6 +7,7 @@
 mod book;
 mod health;
 mod job;
+mod meters;
 mod names;
 mod topic;
 mod view;
@@ -64,6 +65,8 @@ pub struct Feed {
     jobs: FuturesUnordered<BoxFuture<'static, Primed>>,
     /// Links seen; when it grows, rows may have been missed.
     epoch: u64,
+    /// Messages that full subscriptions dropped; likewise.
+    dropped: u64,
 }
 
 /// What wakes the feed.
@@ -107,6 +110,7 @@ impl Feed {
             rows: SelectAll::new(),
             jobs: FuturesUnordered::new(),
             epoch: 0,
+            dropped: 0,
         }
     }
 
@@ -194,8 +198,9 @@ impl Feed {
                 self.rows.push(stream);
             }
         }
+        let now = Instant::now();
         for (id, row) in primed.topics {
-            self.book.primed(id, row.as_deref(), primed.failed);
+            self.book.primed(id, row.as_deref(), primed.failed, now);
         }
     }
 
@@ -221,6 +226,11 @@ impl Feed {
     }
 
     fn tick(&mut self) {
+        let dropped = self.nats.dropped_messages();
+        if std::mem::replace(&mut self.dropped, dropped) != dropped {
+            tracing::warn!(dropped, "rows were dropped before they were read, reading every snapshot again");
+            self.book.doubt_all();
+        }
         self.book.tidy(Instant::now());
         self.tell_feeds();
     }

@@ -70,6 +70,7 @@ pub struct Outbox {
     blocked_since: Option<Instant>,
     last_block: Duration,
     skipped: u64,
+    written: u64,
 }
 
 impl Outbox {
@@ -174,9 +175,9 @@ impl Outbox {
         self.last_block
     }
 
-    /// Rows of this round that are due.
-    pub fn due_len(&self) -> u64 {
-        self.due.len() as u64
+    /// Rows handed to the socket since the last call.
+    pub fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
     }
 
     /// Rows folded for this client since the last call.
@@ -208,6 +209,7 @@ impl Outbox {
         loop {
             if let Some(frame) = self.lone_row(round, next) {
                 next += 1;
+                self.written += 1;
                 if !self.write(frame.bytes(), socket)? {
                     return Ok(self.block(round, next, now));
                 }
@@ -245,10 +247,12 @@ impl Outbox {
                 *next += 1;
                 if let Some(row) = round.get(*index as usize) {
                     row.frame.push_skipped(scratch, row.folded);
+                    self.written += 1;
                 }
             } else if let Some(slot) = self.dirty.pop_front() {
                 if let Some(row) = self.slots.get_mut(slot as usize).and_then(|slot| slot.pending.take()) {
                     row.frame.push_skipped(scratch, row.folded);
+                    self.written += 1;
                 }
             } else {
                 break;

@@ -274,16 +274,15 @@ impl Worker {
         Some(ClientId { worker: self.index, key, generation: client.generation })
     }
 
-    /// Writes what is due, client by client.
+    /// Writes what is due, client by client; serving one may make it ready again, when it is told that it is slow.
     fn serve(&mut self) {
-        let mut ready = std::mem::take(&mut self.ready);
-        for key in ready.drain(..) {
-            self.serve_one(key);
-        }
-        // Serving may have made clients ready again (a slow reader is told); they have their turn now.
-        std::mem::swap(&mut self.ready, &mut ready);
-        for key in ready {
-            self.serve_one(key);
+        while !self.ready.is_empty() {
+            let mut ready = std::mem::take(&mut self.ready);
+            ready.drain(..).for_each(|key| self.serve_one(key));
+            if self.ready.is_empty() {
+                // Gives the room back for the next turn.
+                self.ready = ready;
+            }
         }
         self.round.clear();
     }
@@ -294,9 +293,10 @@ impl Worker {
         if !client.outbox.has_waiting() {
             return;
         }
-        let rows = client.outbox.due_len();
-        match client.outbox.flush(&self.round, &mut self.scratch, &mut client.socket, self.now) {
-            Ok(Flushed::All) => self.meters.rows_out.increment(rows),
+        let flushed = client.outbox.flush(&self.round, &mut self.scratch, &mut client.socket, self.now);
+        self.meters.rows_out.increment(client.outbox.take_written());
+        match flushed {
+            Ok(Flushed::All) => {}
             Ok(Flushed::Blocked) => self.meters.blocked.increment(1),
             Err(error) => return self.drop_client(key, reason(&error)),
         }
