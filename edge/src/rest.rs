@@ -89,6 +89,7 @@ struct PricesQuery {
 }
 
 /// `GET /v1/prices?symbols=BTC/USDT,kucoin:ETH/USDT`: the newest row of each, and the names that have none.
+#[tracing::instrument(name = "prices", skip_all)]
 async fn prices(State(rest): State<Rest>, Query(query): Query<PricesQuery>) -> Response {
     let asked: Vec<String> = query
         .symbols

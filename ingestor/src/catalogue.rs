@@ -47,6 +47,7 @@ pub async fn discover(
     }
 }
 
+#[tracing::instrument(name = "discover", skip_all, fields(venue = venue.id()))]
 async fn attempt(venue: &dyn Venue, rest: &Rest) -> Result<Vec<Instrument>, RestError> {
     let answer = rest.ask(venue.discovery()).await?;
     let instruments = venue.instruments(&answer)?;

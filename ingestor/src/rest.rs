@@ -78,6 +78,7 @@ impl Rest {
     ///
     /// # Errors
     /// [`RestError`].
+    #[tracing::instrument(name = "rest_request", skip_all, fields(path = request.path))]
     pub async fn ask(&self, request: RestRequest) -> Result<Vec<u8>, RestError> {
         let url = format!("{}{}", self.base, request.path);
         let asked = if request.post { self.client.post(url) } else { self.client.get(url) };

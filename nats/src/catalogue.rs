@@ -78,6 +78,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// What the server said; safe to repeat.
+    #[tracing::instrument(name = "put_catalogue", skip_all, fields(venue, instruments = instruments.len()))]
     pub async fn put(&self, venue: &str, instruments: &[Instrument]) -> Result<(), ApiError> {
         let mut there = self.read(&format!("{venue}.*")).await?;
         for (number, chunk) in instruments.chunks(CHUNK_MAX).enumerate() {

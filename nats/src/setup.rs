@@ -107,6 +107,7 @@ pub(crate) fn bucket_stream(bucket: &str) -> String {
 }
 
 /// `needed` is checked; `chosen` is only used to create.
+#[tracing::instrument(name = "ensure_stream", skip_all, fields(stream))]
 async fn ensure(nats: &Nats, stream: &str, needed: Value, chosen: Value) -> Result<(), SetupError> {
     let failed = |source| SetupError::Api { stream: stream.to_owned(), source };
     let found = match info(nats, stream).await {

@@ -33,6 +33,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// When NATS is away.
+    #[tracing::instrument(name = "snapshot", skip_all, fields(topics = topics.len()))]
     pub async fn get(&self, topics: &[Topic]) -> Result<Vec<Option<Bytes>>, SnapshotError> {
         let name = |topic: &Topic| subject::last(&topic.venue, topic.symbol.as_str()).to_string();
         let subjects: Vec<String> = topics.iter().map(name).collect();

@@ -44,6 +44,7 @@ pub(super) struct Primed {
 }
 
 /// Subscribes to new topics, then reads their last rows.
+#[tracing::instrument(name = "join", skip_all, fields(topics = topics.len()))]
 pub(super) async fn join(nats: Nats, snapshots: Snapshots, topics: Vec<(TopicId, Topic)>) -> Primed {
     let mut streams = Vec::with_capacity(topics.len());
     for (id, topic) in &topics {
@@ -59,6 +60,7 @@ pub(super) async fn join(nats: Nats, snapshots: Snapshots, topics: Vec<(TopicId,
 }
 
 /// Reads the last rows of topics that are subscribed already.
+#[tracing::instrument(name = "read_last_rows", skip_all, fields(topics = topics.len()))]
 pub(super) async fn read(nats: Nats, snapshots: Snapshots, topics: Vec<(TopicId, Topic)>) -> Primed {
     let (ids, topics): (Vec<_>, Vec<_>) = topics.into_iter().unzip();
     let rows = match nats.barrier().await {

@@ -79,6 +79,7 @@ impl Link {
         }
     }
 
+    #[tracing::instrument(name = "open_socket", skip_all, fields(link = self.name))]
     async fn open(&self) -> Result<Drive<connect::Socket>, ConnectError> {
         self.gate.pass().await;
         let (socket, endpoint) = connect::open(self).await?;
