@@ -122,6 +122,25 @@ async fn a_replay_without_once_begins_again() {
     }
 }
 
+#[tokio::test]
+async fn frames_come_no_sooner_than_recorded() {
+    let path = scratch("paced.jsonl");
+    let mut out = Writer::create(&path).unwrap();
+    for (t, id) in [(0, 1), (200_000, 2)] {
+        let text = format!(r#"{{"stream":"abcbtc@trade","data":{{"e":"trade","s":"ABCBTC","t":{id}}}}}"#);
+        out.write(&Line { t, venue: "binance".to_owned(), text: Some(text), ..Line::default() }).unwrap();
+    }
+    out.finish().unwrap();
+    let replay = Replay { path, speed: "2".parse().unwrap(), once: true, start_after: 1 };
+    let exchange = Simulated::start(Config { replay: Some(replay), ..Config::default() }).await;
+    let mut client = exchange.connect("/binance/ws/abcbtc@trade").await;
+    assert_eq!(client.value().await["t"], 1);
+    let first = std::time::Instant::now();
+    assert_eq!(client.value().await["t"], 2);
+    // Recorded 200 ms apart, played at double speed; a little less, as the first was under way for a moment.
+    assert!(first.elapsed().as_millis() >= 80, "{:?}", first.elapsed());
+}
+
 #[test]
 fn a_broken_file_is_refused_with_its_line() {
     let path = scratch("broken.jsonl");

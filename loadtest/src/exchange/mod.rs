@@ -15,6 +15,8 @@ mod frame;
 mod hub;
 pub mod kucoin;
 mod market;
+#[cfg(test)]
+mod noise;
 mod outbox;
 mod pump;
 mod rate;

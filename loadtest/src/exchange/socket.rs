@@ -31,7 +31,7 @@ const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 /// Frames written before reading has its turn.
 const WRITE_BURST: usize = 1_024;
 /// Time a closing connection gets for its last frames and for the client's close frame.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it ends, in whatever way.
 pub(crate) async fn serve<S, T>(venue: Arc<Venue>, io: T, session: S, stop: CancellationToken)

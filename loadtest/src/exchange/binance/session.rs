@@ -158,3 +158,33 @@ fn refuse(fault: &Fault, id: Option<&Value>, actions: &mut Vec<Action>) -> Strin
     actions.push(Action::Violation(fault.kind()));
     fault.reply(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::binance::synthetic;
+    use crate::exchange::faults::Faults;
+    use crate::exchange::noise::Noise;
+    use crate::exchange::rate::Rate;
+
+    #[test]
+    fn whatever_a_client_sends_has_one_json_reply() {
+        let venue = Arc::new(synthetic(2, 1, Faults::default()));
+        let messages = Rate::new(u32::MAX, std::time::Duration::from_nanos(1));
+        let limits = Limits { messages, streams: 3, ..Limits::default() };
+        let mut session = BinanceSession::new(venue, limits, BTreeSet::new(), true);
+        let sample = r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@ticker"],"id":1}"#;
+        let (mut results, mut errors) = (0, 0);
+        for bytes in Noise::new(sample, 7).take(5_000) {
+            let mut actions = Vec::new();
+            session.receive(Incoming::Binary(&bytes), Instant::now(), &mut actions);
+            let Some(Action::Send(text)) = actions.pop() else { panic!("no reply to {bytes:?}") };
+            let reply: Value = serde_json::from_str(&text).unwrap();
+            results += u32::from(reply.get("result").is_some());
+            errors += u32::from(reply["error"]["code"].is_u64());
+            assert!(session.streams() <= 3);
+        }
+        assert_eq!(results + errors, 5_000);
+        assert!(results > 0 && errors > 1_000, "{results} results, {errors} errors");
+    }
+}

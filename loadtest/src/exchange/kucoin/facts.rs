@@ -1,7 +1,7 @@
 //! KuCoin spot (classic API): what the venue documents or does, each with its source. Checked 2026-11.
 //!
 //! SPEC = <https://github.com/Kucoin/kucoin-universal-sdk> (spec/ws, spec/rest), OLD =
-//! <https://github.com/Kucoin/kucoin-api-docs>, RATE = <https://www.kucoin.com/docs-new/rate-limit>.
+//! <https://github.com/Kucoin/kucoin-api-docs>, RATE = <https://www.kucoin.com/apidoc/project-6000000/doc-338149>.
 
 use std::time::Duration;
 

@@ -173,13 +173,11 @@ fn snapshot(out: &mut BytesMut, one: &Instrument, quote: &Quote, now_ms: u64) {
         &[
             r#","makerCoefficient":1.000000,"makerFeeRate":0.001,"marginTrade":false,"mark":0,"market":""#,
             market(one),
+            r#"""#,
         ],
     );
     for window in ["1h", "24h", "4h"] {
-        head(
-            out,
-            &[if window == "1h" { r#"","marketChange"# } else { r#","marketChange"# }, window, r#"":{"#],
-        );
+        head(out, &[r#","marketChange"#, window, r#"":{"#]);
         market_change(out, one, quote);
     }
     head(out, &[r#","markets":[""#, market(one), r#""]"#]);

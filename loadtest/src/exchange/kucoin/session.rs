@@ -1,6 +1,6 @@
 //! KuCoin spot's WebSocket protocol, server side: welcome, JSON pings, topics, limits.
 //!
-//! <https://www.kucoin.com/docs-new/websocket-api/base-info/introduction>. An `id` is echoed as a string whatever it
+//! <https://www.kucoin.com/apidoc/project-6000000/websocket-api/base-info/introduction>. An `id` is echoed as a string whatever it
 //! came as, and a subscribe is acknowledged only when it asks for it.
 
 use std::collections::BTreeSet;
@@ -213,5 +213,37 @@ fn id_text(id: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::faults::Faults;
+    use crate::exchange::kucoin::synthetic;
+    use crate::exchange::noise::Noise;
+    use crate::exchange::rate::Rate;
+
+    #[test]
+    fn whatever_a_client_sends_is_answered_with_json_or_silence() {
+        let venue = Arc::new(synthetic(2, 1, Faults::default()));
+        let messages = Rate::new(u32::MAX, std::time::Duration::from_nanos(1));
+        let limits = Limits { messages, topics: 3, ..Limits::default() };
+        let mut session = KucoinSession::new(venue, limits, "me".to_owned(), Verdict::Valid);
+        let sample =
+            r#"{"id":1,"type":"subscribe","topic":"/market/ticker:BTC-USDT,ETH-USDT","response":true}"#;
+        let (mut acks, mut errors) = (0, 0);
+        for bytes in Noise::new(sample, 7).take(5_000) {
+            let mut actions = Vec::new();
+            session.receive(Incoming::Binary(&bytes), Instant::now(), &mut actions);
+            for action in actions {
+                let Action::Send(text) = action else { continue };
+                let reply: Value = serde_json::from_str(&text).unwrap();
+                acks += u32::from(reply["type"] == "ack");
+                errors += u32::from(reply["type"] == "error");
+            }
+            assert!(session.streams() <= 3);
+        }
+        assert!(acks > 0 && errors > 1_000, "{acks} acks, {errors} errors");
     }
 }
