@@ -22,11 +22,15 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How often the drain is looked at.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 
-/// One second of a run.
+/// Seconds that a phase cut short get no progress line below this.
+const LINE_MIN: Duration = Duration::from_millis(100);
+
+/// One second of a run, or what a phase left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Sample {
     /// Milliseconds since the run began.
     pub(crate) at_ms: u64,
+    pub(crate) length_us: u64,
     pub(crate) phase: Phase,
     pub(crate) connected: u64,
     /// Update rows that arrived, whether measured or not.
@@ -102,7 +106,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Measured> {
     while run.phase != Phase::Done {
         run.turn()?;
     }
-    run.finish()
+    Ok(run.finish())
 }
 
 impl<'a> Run<'a> {
@@ -170,10 +174,11 @@ impl<'a> Run<'a> {
             drained: self.phase == Phase::Drain && self.drained(),
         };
         let Some(next) = self.plan.timetable.next(self.phase, &facts) else { return Ok(()) };
+        self.end_second()?;
         self.result.interrupted |= facts.interrupted;
         self.result.drained = facts.drained;
         match next {
-            Phase::Measure => self.open()?,
+            Phase::Measure => self.open(),
             Phase::Drain => self.shut(facts.elapsed),
             _ => {}
         }
@@ -188,13 +193,10 @@ impl<'a> Run<'a> {
         self.last_row.1.elapsed() >= QUIET && self.pool.bench.delivery.caught_up(live)
     }
 
-    /// Opens the measured window at the beginning of a second.
-    fn open(&mut self) -> anyhow::Result<()> {
-        self.end_second()?;
+    fn open(&mut self) {
         self.pool.bench.delivery.open();
         self.pool.bench.latency.open();
         self.cpu_before = host::thread_cpu();
-        Ok(())
     }
 
     fn shut(&mut self, window: Duration) {
@@ -215,6 +217,7 @@ impl<'a> Run<'a> {
         let (rows, bytes) = (tally.update_rows, tally.bytes);
         let sample = Sample {
             at_ms: as_us(self.begun.elapsed()) / 1_000,
+            length_us: as_us(self.second_begun.elapsed()),
             phase: self.phase,
             connected: self.pool.live() as u64,
             rows: rows - self.before.0,
@@ -224,8 +227,8 @@ impl<'a> Run<'a> {
             latency_us,
             own_lag_us: as_us(self.lag_max),
         };
-        if !self.plan.quiet {
-            eprintln!("{}", progress_line(&sample, self.second_begun.elapsed()));
+        if !self.plan.quiet && sample.length_us >= as_us(LINE_MIN) {
+            eprintln!("{}", progress_line(&sample));
         }
         self.result.series.push(sample);
         (self.before, self.lag_max) = ((rows, bytes), Duration::ZERO);
@@ -233,8 +236,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> anyhow::Result<Measured> {
-        self.end_second()?;
+    fn finish(self) -> Measured {
         let Self { mut pool, mut result, .. } = self;
         result.loss = pool.bench.delivery.settle(pool.clients());
         pool.close();
@@ -242,13 +244,13 @@ impl<'a> Run<'a> {
         result.latency_us = pool.bench.latency.percentiles();
         result.negative = pool.bench.latency.negative;
         result.tally = pool.bench.tally;
-        Ok(result)
+        result
     }
 }
 
 /// One line a second: where the run is, and how it goes.
-fn progress_line(sample: &Sample, second: Duration) -> String {
-    let rate = sample.rows.saturating_mul(1_000_000) / as_us(second).max(1);
+fn progress_line(sample: &Sample) -> String {
+    let rate = sample.rows.saturating_mul(1_000_000) / sample.length_us.max(1);
     let p99 = if sample.latency_us.rows == 0 { "-".to_owned() } else { show_us(sample.latency_us.p99) };
     let Sample { at_ms, connected, closes, failures, .. } = sample;
     let (at, phase) = (at_ms / 1_000, sample.phase.as_str());
@@ -266,6 +268,7 @@ mod tests {
         let latency_us = Percentiles { rows: 5, p99: 12_345, ..Percentiles::default() };
         let sample = Sample {
             at_ms: 12_300,
+            length_us: 500_000,
             phase: Phase::Measure,
             connected: 10_000,
             rows: 50_000,
@@ -276,6 +279,6 @@ mod tests {
             own_lag_us: 7,
         };
         let line = "   12 s  measure  connected  10000  rows/s    100000  p99   12.3ms  closed 2  failed 3";
-        assert_eq!(progress_line(&sample, Duration::from_millis(500)), line);
+        assert_eq!(progress_line(&sample), line);
     }
 }

@@ -28,8 +28,10 @@ enum Metric {
 /// How a value is read and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// A duration, at most.
+    /// A duration, at most; of rows, so it needs some.
     Latency,
+    /// A count of what is wrong with rows, at most; it needs some too.
+    RowsAtMost,
     /// A count, at most.
     AtMost,
     /// A count, at least.
@@ -42,9 +44,9 @@ const METRICS: [(&str, Metric, Rule); 12] = [
     ("p99", Metric::P99, Rule::Latency),
     ("p999", Metric::P999, Rule::Latency),
     ("max", Metric::Max, Rule::Latency),
-    ("lost", Metric::Lost, Rule::AtMost),
-    ("disorder", Metric::Disorder, Rule::AtMost),
-    ("duplicates", Metric::Duplicates, Rule::AtMost),
+    ("lost", Metric::Lost, Rule::RowsAtMost),
+    ("disorder", Metric::Disorder, Rule::RowsAtMost),
+    ("duplicates", Metric::Duplicates, Rule::RowsAtMost),
     ("closed", Metric::Closed, Rule::AtMost),
     ("errors", Metric::Errors, Rule::AtMost),
     ("connected", Metric::Connected, Rule::AtLeast),
@@ -126,13 +128,13 @@ pub(crate) struct Judgement {
 }
 
 impl Threshold {
-    /// Holds it against what was measured. A latency of no rows holds nothing, so it fails.
+    /// Holds it against what was measured. What is said of rows is not held where there was none.
     pub(crate) fn judge(&self, figures: &Figures) -> Judgement {
         let measured = figures.get(self.metric);
         let (pass, measured) = match self.rule {
-            Rule::Latency if figures.latency.rows == 0 => (false, "no row".to_owned()),
+            Rule::Latency | Rule::RowsAtMost if figures.rows == 0 => (false, "no row".to_owned()),
             Rule::AtLeast => (measured >= self.bound, self.show(measured)),
-            Rule::Latency | Rule::AtMost => (measured <= self.bound, self.show(measured)),
+            Rule::Latency | Rule::RowsAtMost | Rule::AtMost => (measured <= self.bound, self.show(measured)),
         };
         Judgement { threshold: self.to_string(), measured, pass }
     }
@@ -189,9 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_of_no_rows_fails() {
-        assert_eq!(judge("p99=1s", &Figures::default()).measured, "no row");
-        assert!(!judge("p99=1s", &Figures::default()).pass);
+    fn no_rows_hold_nothing_about_rows() {
+        for text in ["p99=1s", "lost=0", "disorder=0", "duplicates=9"] {
+            let judgement = judge(text, &Figures::default());
+            assert_eq!((judgement.measured.as_str(), judgement.pass), ("no row", false), "{text}");
+        }
+        assert!(judge("errors=0", &Figures::default()).pass && judge("rows=0", &Figures::default()).pass);
     }
 
     #[test]

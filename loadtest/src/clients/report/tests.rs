@@ -9,6 +9,7 @@ fn measured() -> Measured {
     let own = Own { cpu_us: Some(200_000), cpu_permille: Some(100), lag_us: latency_us };
     let second = Sample {
         at_ms: 1_000,
+        length_us: 1_000_000,
         phase: Phase::Measure,
         connected: 3,
         rows: 100,
