@@ -14,8 +14,10 @@
 //! - A row not above the slot's last `v` is a *duplicate* (equal) or a *disorder* (below). Neither counts as got: a row
 //!   that comes behind a newer one is of no use to a client, so it is also lost.
 //!
-//! The sums are exact however rows are folded, because they are made at the end, when the log is whole. Its bound is
-//! [`LOG_ROWS_MAX`] rows; when it is full the window ends there and [`Loss::cut_short`] says so.
+//! The sums are made at the end, when the log is whole, so it does not matter which client came first. They are exact
+//! where nothing was skipped. A row that was folded at every client exists for nobody here, but is told: where rows were
+//! skipped, lost is a lower bound. The log holds [`LOG_ROWS_MAX`] rows; when it is full the window ends there and
+//! [`Loss::cut_short`] says so.
 
 /// Most rows that are logged over all symbols: 64 MiB. At 30,000 published rows/s it lasts over four minutes.
 pub(crate) const LOG_ROWS_MAX: usize = 8_000_000;

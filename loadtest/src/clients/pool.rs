@@ -33,8 +33,8 @@ const SETTLE_MAX: Duration = Duration::from_secs(20);
 /// Room for a whole frame with its header behind another's rest.
 const SCRATCH_BYTES: usize = MESSAGE_BYTES_MAX + 16;
 
-/// Events taken at one wake: more than clients, so that a batch is all that was ready.
-const EVENTS_MAX: usize = 16 * 1024;
+/// Events taken at one wake: few enough that the loop looks at its clock in between, however much there is.
+const EVENTS_MAX: usize = 1_024;
 
 /// What an idle client may keep allocated for incomplete frames.
 const KEPT_BYTES_IDLE: usize = 4 * 1024;
@@ -72,8 +72,10 @@ pub(crate) struct Pool<'a> {
     epoch: Instant,
     /// From the scheduled begin of a client to its last ack, µs.
     pub(crate) settle: Histogram<u64>,
-    /// How long the last batch of events took.
-    pub(crate) batch: Duration,
+    /// When the kernel last had no more events than were taken: what is ready since then may wait.
+    round_begun: Option<Instant>,
+    /// How long that lasts, at the end of the last turn; zero if nothing was ready.
+    pub(crate) lag: Duration,
 }
 
 impl<'a> Pool<'a> {
@@ -100,7 +102,8 @@ impl<'a> Pool<'a> {
             ended: 0,
             epoch,
             settle: histogram()?,
-            batch: Duration::ZERO,
+            round_begun: None,
+            lag: Duration::ZERO,
         })
     }
 
@@ -168,13 +171,15 @@ impl<'a> Pool<'a> {
     pub(crate) fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         let Some(mut events) = self.events.take() else { return Ok(()) };
         let polled = self.poll.poll(&mut events, Some(timeout));
-        let woken = Instant::now();
+        let begun = self.round_begun.take().unwrap_or_else(Instant::now);
         for event in &events {
             if event.token() != WAKE {
                 self.serve(event.token().0, event);
             }
         }
-        self.batch = if events.is_empty() { Duration::ZERO } else { woken.elapsed() };
+        let taken = events.iter().count();
+        self.lag = if taken == 0 { Duration::ZERO } else { begun.elapsed() };
+        self.round_begun = (taken >= EVENTS_MAX).then_some(begun);
         self.events = Some(events);
         match polled {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),

@@ -16,7 +16,7 @@ use super::units::{as_us, show_us};
 /// Above this share of one core the loop itself was the bottleneck.
 const OWN_CPU_PERMILLE_MAX: u64 = 950;
 
-/// Above this the process's own batches hide what the server did, µs.
+/// Above this the process's own lag hides what the server did, µs.
 const OWN_LAG_P99_US_MAX: u64 = 100_000;
 
 /// How the run came out.
@@ -290,6 +290,9 @@ fn delivered(loss: &Loss) -> String {
     let mut text = format!("published {published}, owed {owed}, lost {lost}, told as skipped {skipped}");
     if *lost > 0 {
         let _ = write!(text, "; {clients_with_loss} clients with loss, worst {worst_client}");
+    }
+    if *skipped > 0 {
+        text.push_str("; where rows were skipped, lost is a lower bound");
     }
     if *cut_short {
         text.push_str("; the log of rows was full, so only the first part was checked");

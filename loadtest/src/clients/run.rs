@@ -41,7 +41,7 @@ pub(crate) struct Sample {
     /// Clients so far that did not become live.
     pub(crate) failures: u64,
     pub(crate) latency_us: Percentiles,
-    /// Longest batch of this process's own loop, µs.
+    /// Longest that this process may have left a ready socket waiting, µs.
     pub(crate) own_lag_us: u64,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Own {
     pub(crate) cpu_us: Option<u64>,
     /// The same in parts per 1,000 of the window.
     pub(crate) cpu_permille: Option<u64>,
-    /// From a wake to the end of its batch, µs: what this process may have added to a latency.
+    /// From a wake to the end of everything that was ready, µs: what this process may have added to a latency.
     pub(crate) lag_us: Percentiles,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             timeout = timeout.min(DRAIN_CHECK);
         }
         self.pool.turn(timeout)?;
-        self.note_batch();
+        self.note_lag();
         if self.second_begun.elapsed() >= SECOND {
             self.end_second()?;
         }
@@ -153,11 +153,11 @@ impl<'a> Run<'a> {
         self.plan.timetable.length(self.phase).map(|length| self.phase_begun + length)
     }
 
-    fn note_batch(&mut self) {
-        let batch = self.pool.batch;
-        self.lag_max = self.lag_max.max(batch);
-        if self.phase == Phase::Measure && !batch.is_zero() {
-            self.lag.saturating_record(as_us(batch));
+    fn note_lag(&mut self) {
+        let lag = self.pool.lag;
+        self.lag_max = self.lag_max.max(lag);
+        if self.phase == Phase::Measure && !lag.is_zero() {
+            self.lag.saturating_record(as_us(lag));
         }
         let rows = self.pool.bench.tally.rows;
         if rows != self.last_row.0 {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tickwire_common::symbol::{Symbol, Topic};
 
 use super::target::Target;
@@ -42,7 +42,14 @@ impl SymbolSource {
     /// A sentence if there is none, one is not a name, or the source cannot be read.
     pub(crate) fn names(&self, target: &Target, address: SocketAddr) -> anyhow::Result<Vec<String>> {
         match self {
-            Self::All => checked(target.fetch_symbols(address)?.iter().map(String::as_str)),
+            Self::All => {
+                let listed = target.fetch_symbols(address)?;
+                ensure!(
+                    !listed.is_empty(),
+                    "this server lists no symbol yet; name them, or give --symbols @FILE"
+                );
+                checked(listed.iter().map(String::as_str))
+            }
             Self::Named(list) => checked(split(list)),
             Self::File(path) => {
                 let text =
