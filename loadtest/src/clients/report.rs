@@ -1,6 +1,6 @@
-//! What a run comes to: the verdict with its exit status, the table for people, the JSON for programs.
+//! What a run comes to: the verdict with its exit status, the JSON for programs, and (`table`) the table for people.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -12,6 +12,8 @@ use super::run::{Measured, Own, Sample};
 use super::tally::Tally;
 use super::threshold::{Figures, Judgement};
 use super::units::{as_us, show_us};
+
+mod table;
 
 /// Above this share of one core the loop itself was the bottleneck.
 const OWN_CPU_PERMILLE_MAX: u64 = 950;
@@ -67,6 +69,7 @@ pub(crate) struct Report {
     interrupted: bool,
     drained: bool,
     connected: u64,
+    received: u64,
     settle_us: Percentiles,
     latency_us: Percentiles,
     negative_latencies: u64,
@@ -114,7 +117,8 @@ impl Report {
         let thresholds: Vec<Judgement> =
             plan.thresholds.iter().map(|threshold| threshold.judge(&figures)).collect();
         let verdict = verdict(&measured, &thresholds);
-        let Measured { window, interrupted, drained, connected, settle_us, latency_us, .. } = measured;
+        let Measured { window, interrupted, drained, connected, received, settle_us, latency_us, .. } =
+            measured;
         Self {
             tool: "tickwire-loadtest clients",
             version: env!("CARGO_PKG_VERSION"),
@@ -124,6 +128,7 @@ impl Report {
             interrupted,
             drained,
             connected,
+            received,
             settle_us,
             latency_us,
             negative_latencies: measured.negative,
@@ -194,115 +199,6 @@ fn bottleneck(measured: &Measured) -> Option<String> {
     (lag_us.p99 > OWN_LAG_P99_US_MAX).then(|| {
         format!("this process's own lag had a p99 of {}; give it a core of its own", show_us(lag_us.p99))
     })
-}
-
-impl fmt::Display for Report {
-    /// The table.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, counters, delivery, own, .. } = self;
-        writeln!(f, "{} {}", self.tool, config.url)?;
-        let (closes, failures) = (&counters.closes, &counters.failures);
-        line(
-            f,
-            "clients",
-            &format!(
-                "{} asked, {} connected at the end{}{}",
-                config.clients,
-                self.connected,
-                reasons(", closed: ", &closes.list()),
-                reasons(", failed: ", &failures.list())
-            ),
-        )?;
-        line(
-            f,
-            "symbols",
-            &format!(
-                "{}, {} a client, {} taken{}{}",
-                config.symbols,
-                config.per_client,
-                counters.symbols_taken,
-                reasons(", refused: ", &counters.refusals.list()),
-                reasons(", errors: ", &counters.server_errors.list())
-            ),
-        )?;
-        line(f, "settle", &percentiles(&self.settle_us))?;
-        line(f, "rows", &self.rows())?;
-        line(f, "latency", &percentiles(&self.latency_us))?;
-        line(f, "delivery", &delivered(delivery))?;
-        line(
-            f,
-            "order",
-            &format!(
-                "disorder {}, duplicates {}, without snapshot {}, not asked {}, malformed {}",
-                counters.disorder,
-                counters.duplicates,
-                counters.without_snapshot,
-                counters.rows_not_asked,
-                counters.malformed
-            ),
-        )?;
-        line(f, "own", &own_line(own))?;
-        for Judgement { threshold, measured, pass } in &self.thresholds {
-            line(
-                f,
-                "threshold",
-                &format!("{threshold:<20} {measured:>12}  {}", if *pass { "pass" } else { "FAIL" }),
-            )?;
-        }
-        line(f, "verdict", &self.verdict.to_string())
-    }
-}
-
-impl Report {
-    fn rows(&self) -> String {
-        let Self { counters, window_us, .. } = self;
-        let per_second = counters.rows.saturating_mul(1_000_000).checked_div(*window_us).unwrap_or(0);
-        let mut text = format!("{} in {} ({per_second}/s)", counters.rows, show_us(*window_us));
-        if let Some(ns) = self.own.cpu_us.and_then(|us| us.saturating_mul(1_000).checked_div(counters.rows)) {
-            // Writing to a String does not fail.
-            let _ = write!(text, ", {}.{:02} us of own CPU a row", ns / 1_000, ns % 1_000 / 10);
-        }
-        for (told, words) in [(self.interrupted, ", interrupted"), (!self.drained, ", not drained")] {
-            text.push_str(if told { words } else { "" });
-        }
-        text
-    }
-}
-
-fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
-    writeln!(f, "  {name:<10} {text}")
-}
-
-fn reasons(lead: &str, list: &str) -> String {
-    if list.is_empty() { String::new() } else { format!("{lead}{list}") }
-}
-
-fn percentiles(of: &Percentiles) -> String {
-    if of.rows == 0 {
-        return "nothing measured".to_owned();
-    }
-    let [p50, p90, p99, p999, max] = [of.p50, of.p90, of.p99, of.p999, of.max].map(show_us);
-    format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}")
-}
-
-fn delivered(loss: &Loss) -> String {
-    let Loss { published, owed, lost, skipped, clients_with_loss, worst_client, cut_short, .. } = loss;
-    let mut text = format!("published {published}, owed {owed}, lost {lost}, told as skipped {skipped}");
-    if *lost > 0 {
-        let _ = write!(text, "; {clients_with_loss} clients with loss, worst {worst_client}");
-    }
-    if *skipped > 0 {
-        text.push_str("; where rows were skipped, lost is a lower bound");
-    }
-    if *cut_short {
-        text.push_str("; the log of rows was full, so only the first part was checked");
-    }
-    text
-}
-
-fn own_line(own: &Own) -> String {
-    let cpu = own.cpu_permille.map_or("unknown".to_owned(), |cpu| format!("{}.{} %", cpu / 10, cpu % 10));
-    format!("CPU {cpu} of one core, lag {}", percentiles(&own.lag_us))
 }
 
 #[cfg(test)]

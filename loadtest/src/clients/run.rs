@@ -63,6 +63,8 @@ pub(crate) struct Measured {
     pub(crate) window: Duration,
     /// Somebody ended the run before its time.
     pub(crate) interrupted: bool,
+    /// Update rows that arrived while the window was open.
+    pub(crate) received: u64,
     /// The queues were empty at the end.
     pub(crate) drained: bool,
     /// Live clients when the window ended.
@@ -197,6 +199,7 @@ impl<'a> Run<'a> {
         self.pool.bench.delivery.open();
         self.pool.bench.latency.open();
         self.cpu_before = host::thread_cpu();
+        self.result.received = self.pool.bench.tally.update_rows;
     }
 
     fn shut(&mut self, window: Duration) {
@@ -206,6 +209,7 @@ impl<'a> Run<'a> {
         let permille = |cpu_us: u64| cpu_us.saturating_mul(1_000) / as_us(window).max(1);
         self.result.own =
             Own { cpu_us, cpu_permille: cpu_us.map(permille), lag_us: Percentiles::of(&self.lag) };
+        self.result.received = self.pool.bench.tally.update_rows - self.result.received;
         self.result.window = window;
         self.result.connected = self.pool.live() as u64;
     }
