@@ -109,7 +109,8 @@ impl Nats {
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let follow = link::follow(client.clone(), Arc::clone(&events), sender);
         let stopped = stop.clone();
-        tasks.spawn(format!("nats-link-{role}"), async move {
+        // A job, for it ends by itself when the connection is closed on purpose.
+        tasks.spawner().spawn_job(format!("nats-link-{role}"), async move {
             stopped.run_until_cancelled(follow).await;
             Ok(())
         });

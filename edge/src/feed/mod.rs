@@ -238,6 +238,7 @@ impl Feed {
     /// Tells every client of feeds whose state has changed.
     fn tell_feeds(&mut self) {
         let changed = self.book.health.changes(Instant::now(), now_ms());
+        self.keep_feeds();
         if changed.is_empty() {
             return;
         }
@@ -248,8 +249,14 @@ impl Feed {
         for (venue, feed) in &news {
             tracing::info!(venue, state = feed.state.as_str(), reason = feed.reason, "feed");
         }
-        let snapshot = frame::text(&feed_status(true, &health.feeds()));
-        self.hub.feeds(snapshot, &frame::text(&feed_status(false, &news)));
+        self.hub.tell(&frame::text(&feed_status(false, &news)));
+    }
+
+    /// New clients are to see when the last tick was, which moves without a change of state.
+    fn keep_feeds(&self) {
+        let feeds = self.book.health.feeds();
+        let snapshot = if feeds.is_empty() { Bytes::new() } else { frame::text(&feed_status(true, &feeds)) };
+        self.hub.keep_feeds(snapshot);
     }
 
     fn start_jobs(&mut self) {

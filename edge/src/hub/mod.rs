@@ -49,7 +49,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The `feed_status` snapshot, framed; empty before the first.
+    /// The `feed_status` snapshot, framed; empty while no feed is known.
     pub fn feeds(&self) -> Bytes {
         self.feeds.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -125,10 +125,9 @@ impl Hub {
         }
     }
 
-    /// Keeps the framed `feed_status` snapshot that new clients get, then tells the change to the others.
-    pub fn feeds(&self, snapshot: Bytes, change: &Bytes) {
+    /// Keeps the framed `feed_status` snapshot that new clients get; empty for none.
+    pub fn keep_feeds(&self, snapshot: Bytes) {
         *self.shared.feeds.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
-        self.tell(change);
     }
 
     /// Says goodbye to every client, spread over `spread`; the workers end after that.
