@@ -122,9 +122,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         let now = self.now();
         self.take(first, now)?;
         for _ in 1..FRAMES_AT_ONCE {
-            let Some(next) = self.socket.next().now_or_never() else { break };
+            let Some(next) = self.socket.next().now_or_never() else { return Ok(()) };
             self.take(next, now)?;
         }
+        // There may be more: the connection to NATS, which may share our core, goes first.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
