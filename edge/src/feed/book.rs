@@ -322,10 +322,20 @@ impl Book {
         }
     }
 
-    /// Feeds have changed: names that several venues can serve go to the first live one.
+    /// The catalogue has changed: a name without venue may be served by others now.
+    pub fn find_again(&mut self, names: &Names) {
+        for view in self.views.values_mut().filter(|view| view.tells_venue) {
+            if let Ok(Found::AnyOf(candidates)) = names.resolve(&view.name) {
+                view.candidates = candidates;
+            }
+        }
+        self.choose_again();
+    }
+
+    /// Feeds have changed: names without venue go to the first live one.
     pub fn choose_again(&mut self) {
-        let several = self.views.values().filter(|view| view.candidates.len() > 1);
-        let moves: Vec<(ViewId, Topic)> = several
+        let bare = self.views.values().filter(|view| view.tells_venue);
+        let moves: Vec<(ViewId, Topic)> = bare
             .filter_map(|view| {
                 let current = self.topics.get(&view.topic).map(|state| &state.topic)?;
                 let choice = ViewState::choice(&view.candidates, Some(current), &self.health)?;

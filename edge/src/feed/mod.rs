@@ -174,6 +174,7 @@ impl Feed {
             Event::Catalogue(change) => {
                 tracing::info!(venue = change.venue, symbols = change.instruments.len(), "catalogue");
                 write(&self.names).apply(&change);
+                self.book.find_again(&read(&self.names));
             }
             Event::FeedState(message) => self.feed_state(&message),
             Event::Link => self.link(),
@@ -185,8 +186,7 @@ impl Feed {
     fn ask(&mut self, ask: Ask) {
         match ask {
             Ask::Subscribe(ask) => {
-                let names = self.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.book.subscribe(*ask, &names);
+                self.book.subscribe(*ask, &read(&self.names));
             }
             Ask::Release { worker, views } => self.book.release(worker, &views, Instant::now()),
         }
@@ -277,6 +277,10 @@ impl Feed {
 
 fn in_jobs(topics: &[(TopicId, Topic)]) -> impl Iterator<Item = Vec<(TopicId, Topic)>> + '_ {
     topics.chunks(JOB_TOPICS_MAX).map(<[_]>::to_vec)
+}
+
+fn read(names: &RwLock<Names>) -> std::sync::RwLockReadGuard<'_, Names> {
+    names.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn write(names: &RwLock<Names>) -> std::sync::RwLockWriteGuard<'_, Names> {

@@ -118,25 +118,14 @@ impl Worker {
     }
 
     fn subscribe(&mut self, key: u32, subscribe: Subscribe, req_id: Option<Box<str>>, time_in: u64) {
-        let (Some(id), Some(client)) = (self.id(key), self.clients.get_mut(key as usize)) else { return };
-        let limits = &self.config.limits;
+        let Some(id) = self.id(key) else { return };
         let mut seen = HashSet::new();
         let names: Vec<String> =
             subscribe.symbols.into_iter().filter(|name| seen.insert(name.clone())).collect();
-        let too_many = if names.len() > limits.symbols_per_request {
-            Some(format!("a request names at most {} symbols", limits.symbols_per_request))
-        } else if client.outbox.len() + names.len() > limits.symbols {
-            Some(format!(
-                "a connection has at most {} symbols; it has {}",
-                limits.symbols,
-                client.outbox.len()
-            ))
-        } else {
-            None
-        };
-        if let Some(message) = too_many {
+        if let Some(message) = self.too_many(key, &names) {
             return self.fail(key, req_id.as_deref(), ErrorCode::SymbolLimit, message);
         }
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
         client.session.begin();
         let form = AnswerForm { req_id, time_in, snapshot: subscribe.snapshot, since: subscribe.since };
         if let Err(ask) = self.asks.subscribe(Box::new(SubscribeAsk { client: id, names, form })) {
@@ -146,6 +135,22 @@ impl Worker {
             let message = "too many subscribes at once; try again in a moment".to_owned();
             self.fail(key, ask.form.req_id.as_deref(), ErrorCode::Overloaded, message);
         }
+    }
+
+    /// Which limit these names would pass. What the client has already is not counted twice.
+    fn too_many(&self, key: u32, names: &[String]) -> Option<String> {
+        let (client, limits) = (self.clients.get(key as usize)?, &self.config.limits);
+        if names.len() > limits.symbols_per_request {
+            return Some(format!("a request names at most {} symbols", limits.symbols_per_request));
+        }
+        let held = client.outbox.len();
+        let is_new =
+            |name: &&String| self.views.id(name).and_then(|view| client.outbox.slot_of(view)).is_none();
+        let fits = |more: usize| held + more <= limits.symbols;
+        if fits(names.len()) || fits(names.iter().filter(is_new).count()) {
+            return None;
+        }
+        Some(format!("a connection has at most {} symbols; it has {held}", limits.symbols))
     }
 
     fn fail(&mut self, key: u32, req_id: Option<&str>, code: ErrorCode, message: String) {

@@ -1,0 +1,21 @@
+//! The edge as a process between a real nats-server and real clients, started anew for each test. Run with
+//! `TICKWIRE_TEST_NATS_SERVER` set to test against another version of nats-server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where it finds something wrong"
+)]
+
+mod support;
+
+//mod bad_input;
+//mod http;
+//mod join;
+mod names;
+//mod outage;
+mod protocol;
+mod requests;
+//mod sharing;
+//mod shutdown;
+//mod slow_reader;

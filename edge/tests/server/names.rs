@@ -1,0 +1,141 @@
+//! What names mean: exact, bare, a venue's own key; and where a bare name goes when its venue fails.
+
+use serde_json::json;
+use tickwire_common::feed::FeedState;
+
+use crate::support::client::Client;
+use crate::support::edge::Edge;
+use crate::support::eventually;
+use crate::support::market::Market;
+
+/// Two venues that both have BTC/USDT, and an edge that knows them.
+async fn two_venues(settings: &[&str]) -> (Market, Edge) {
+    let market = Market::open().await;
+    market.list("binance", &[("BTC/USDT", "BTCUSDT"), ("BNB/USDT", "BNBUSDT")]).await;
+    market.list("kucoin", &[("BTC/USDT", "BTC-USDT"), ("KCS/USDT", "KCS-USDT")]).await;
+    let edge = Edge::start(&market.url(), settings).await;
+    edge.serves().await;
+    edge.knows(4).await;
+    (market, edge)
+}
+
+#[tokio::test]
+async fn every_form_of_a_name_reaches_its_row() {
+    let (market, edge) = two_venues(&[]).await;
+    let names = ["binance:BTC/USDT", "binance:BTCUSDT", "BTCUSDT", "BTC/USDT", "BTC-USDT", "KCS/USDT"];
+    let mut client = Client::subscribed(&edge, &names).await;
+    market.tick("binance:BTC/USDT", 100).await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let row = client.row().await;
+        seen.push((row.symbol, row.venue, row.v));
+    }
+    seen.sort();
+    let row = |name: &str, venue: Option<&str>| (name.to_owned(), venue.map(str::to_owned), 100);
+    // A name that names its venue needs no mark.
+    let expected = [
+        row("BTC/USDT", Some("binance")),
+        row("BTCUSDT", Some("binance")),
+        row("binance:BTC/USDT", None),
+        row("binance:BTCUSDT", None),
+    ];
+    assert_eq!(seen, expected);
+    market.tick("kucoin:BTC/USDT", 200).await;
+    let row = client.row().await;
+    assert_eq!((row.symbol.as_str(), row.venue.as_deref(), row.v), ("BTC-USDT", Some("kucoin"), 200));
+    market.tick("kucoin:KCS/USDT", 300).await;
+    assert_eq!(client.row().await.symbol, "KCS/USDT");
+    // All the names of one topic cost one subscription.
+    assert_eq!(market.subscriptions("binance:BTC/USDT").await, 1);
+}
+
+#[tokio::test]
+async fn unknown_names_are_told_one_by_one() {
+    let (_market, edge) = two_venues(&[]).await;
+    let mut client = Client::connect(&edge).await;
+    let unknown = ["DOGE/USDT", "binance:KCS/USDT", "bench:S0", "btc/usdt", "", "binance:", "BTC/USDT "];
+    let reply = client.subscribe(&[&["BTC/USDT"], &unknown[..]].concat()).await;
+    let failed: Vec<_> =
+        unknown.iter().map(|name| json!({"symbol": name, "code": "unknown_symbol"})).collect();
+    assert_eq!(reply["result"]["failed"], json!(failed));
+    assert_eq!(reply["result"]["subscribed"], json!(["BTC/USDT"]));
+}
+
+#[tokio::test]
+async fn a_bare_name_moves_to_the_next_venue_and_back() {
+    let (market, edge) = two_venues(&["--edge.linger_seconds", "0"]).await;
+    market.feed("binance", FeedState::Live).await;
+    market.feed("kucoin", FeedState::Live).await;
+    let mut client = Client::subscribed(&edge, &["BTC/USDT"]).await;
+    let mut exact = Client::subscribed(&edge, &["binance:BTC/USDT"]).await;
+    market.tick("binance:BTC/USDT", 10).await;
+    assert_eq!(client.row().await.venue.as_deref(), Some("binance"));
+    assert!(!exact.row().await.stale);
+
+    // The other venue's newest row is older: it may not go out.
+    market.last("kucoin:BTC/USDT", 9).await;
+    market.feed("binance", FeedState::Stale).await;
+    client.feed("binance", "stale").await;
+    eventually("the name has moved", async || market.subscriptions("kucoin:BTC/USDT").await == 1).await;
+    market.tick("binance:BTC/USDT", 11).await;
+    let row = exact.row().await;
+    assert_eq!((row.v, row.stale), (11, true));
+    eventually("a row of the next venue", async || {
+        // Until its subscription is joined a row may come too early for it.
+        market.tick("kucoin:BTC/USDT", 20).await;
+        edge.metric("tickwire_edge_rows_total", "").await >= 3.0
+    })
+    .await;
+    let row = client.row().await;
+    assert_eq!((row.venue.as_deref(), row.v, row.stale), (Some("kucoin"), 20, false));
+
+    market.feed("binance", FeedState::Live).await;
+    client.feed("binance", "live").await;
+    market.tick("binance:BTC/USDT", 30).await;
+    let row = client.row().await;
+    assert_eq!((row.venue.as_deref(), row.v, row.stale), (Some("binance"), 30, false));
+    eventually("the other venue is left", async || market.subscriptions("kucoin:BTC/USDT").await == 0).await;
+}
+
+#[tokio::test]
+async fn a_name_that_moves_tells_the_newest_row_of_where_it_goes() {
+    let (market, edge) = two_venues(&[]).await;
+    market.feed("binance", FeedState::Live).await;
+    market.last("binance:BTC/USDT", 10).await;
+    market.last("kucoin:BTC/USDT", 15).await;
+    let mut client = Client::subscribed(&edge, &["BTC/USDT"]).await;
+    assert_eq!(client.row().await.v, 10);
+    market.feed("binance", FeedState::Down).await;
+    let row = client.row().await;
+    assert_eq!((row.v, row.venue.as_deref()), (15, Some("kucoin")));
+}
+
+#[tokio::test]
+async fn a_venue_that_comes_later_can_take_over() {
+    let market = Market::open().await;
+    market.list("binance", &[("BTC/USDT", "BTCUSDT")]).await;
+    let edge = Edge::start(&market.url(), &[]).await;
+    edge.knows(1).await;
+    let mut client = Client::subscribed(&edge, &["BTC/USDT"]).await;
+    market.list("kucoin", &[("BTC/USDT", "BTC-USDT")]).await;
+    edge.knows(2).await;
+    market.last("kucoin:BTC/USDT", 5).await;
+    market.feed("binance", FeedState::Down).await;
+    let row = client.row().await;
+    assert_eq!((row.v, row.venue.as_deref()), (5, Some("kucoin")));
+}
+
+#[tokio::test]
+async fn before_the_catalogue_names_are_not_called_unknown() {
+    let market = Market::open().await;
+    let edge = Edge::start(&market.url(), &[]).await;
+    let mut client = Client::connect(&edge).await;
+    let reply = client.subscribe(&["BTC/USDT"]).await;
+    assert_eq!((&reply["success"], &reply["error"]["code"]), (&json!(false), &json!("feed_down")), "{reply}");
+    assert_eq!(reply["error"]["retry"], true);
+    let ready = edge.admin("/readyz").await;
+    assert!(ready.status == 503 && ready.body.contains("catalogue"), "{ready:?}");
+    market.list("binance", &[("BTC/USDT", "BTCUSDT")]).await;
+    edge.serves().await;
+    assert_eq!(client.subscribe(&["BTC/USDT"]).await["success"], true);
+}
