@@ -101,6 +101,8 @@ impl Client {
             match message {
                 Some(Ok(Message::Text(text))) => self.read(&text),
                 Some(Ok(Message::Close(frame))) => {
+                    // Reading on sends our own close frame, for which the server waits.
+                    while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.socket.next()).await {}
                     return Event::Closed(frame.map(|frame| frame.code.into()));
                 }
                 Some(Ok(_)) => {}
