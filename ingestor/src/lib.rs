@@ -1,20 +1,22 @@
-//! The ingestor, in the order data flows: what a venue lists (catalogue), which socket carries what (plan), the sockets
-//! (link), the venues' protocols (venue), the merged rows (rows), and NATS (publish, feed). Knows nothing of clients.
-
-pub mod app;
+//! The ingestor, in the order data flows: what a venue lists, which socket carries what, the sockets, the venues'
+//! protocols, the merged rows, and NATS. Knows nothing of clients. `app` puts the parts together.
 
 pub mod config;
+
+pub mod app;
 
 pub mod streams;
 
 pub mod venue_run;
 
+// What there is to carry.
 pub mod rest;
 
 pub mod catalogue;
 
 pub mod plan;
 
+// From the exchange's socket to NATS.
 pub mod link;
 
 pub mod venue;

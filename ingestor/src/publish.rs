@@ -128,9 +128,19 @@ impl Outlet {
             () = end => {}
             () = self.follow() => {}
         }
-        self.lock().last.refresh_all(Instant::now());
-        while self.nats.is_connected() && self.sweep(Instant::now()) {
-            tokio::task::yield_now().await;
+        self.flush(Instant::now()).await;
+    }
+
+    async fn flush(&self, now: Instant) {
+        self.lock().last.refresh_all(now);
+        loop {
+            let due = self.lock().last.pop_due(now);
+            let Some((symbol, row)) = due else { return };
+            let Some(subjects) = self.subjects.get(symbol as usize) else { continue };
+            if self.publisher.publish(&subjects.last, row).await.is_err() {
+                // NATS is away: there is nobody to tell.
+                return;
+            }
         }
     }
 
@@ -161,14 +171,16 @@ impl Outlet {
         info!(symbols = unsent.len(), "NATS is back, publishing every symbol again");
     }
 
-    /// One round over what waits: rows that did not go out, then last values that are due. True if more waits that
-    /// could go out at once.
-    fn sweep(&self, now: Instant) -> bool {
+    /// One round over what waits: rows that did not go out, then last values that are due.
+    fn sweep(&self, now: Instant) {
         let mut inner = self.lock();
         let Inner { last, unsent, .. } = &mut *inner;
-        self.sweep_rows(last, unsent) && self.sweep_last_values(last, now)
+        if self.sweep_rows(last, unsent) {
+            self.sweep_last_values(last, now);
+        }
     }
 
+    /// Whether NATS took them all.
     fn sweep_rows(&self, last: &LastValues, unsent: &mut BTreeSet<u32>) -> bool {
         for symbol in unsent.iter().copied().take(SWEEP_MESSAGES).collect::<Vec<_>>() {
             unsent.remove(&symbol);
@@ -182,17 +194,16 @@ impl Outlet {
         true
     }
 
-    fn sweep_last_values(&self, last: &mut LastValues, now: Instant) -> bool {
+    fn sweep_last_values(&self, last: &mut LastValues, now: Instant) {
         for _ in 0..SWEEP_MESSAGES {
-            let Some((symbol, row)) = last.pop_due(now) else { return false };
+            let Some((symbol, row)) = last.pop_due(now) else { return };
             let Some(subjects) = self.subjects.get(symbol as usize) else { continue };
             if self.publisher.try_publish(&subjects.last, row).is_err() {
                 last.put_back(symbol, now);
-                return false;
+                return;
             }
             self.counts.last_values.increment(1);
         }
-        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

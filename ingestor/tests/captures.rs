@@ -4,6 +4,8 @@
 //!
 //! `TICKWIRE_TEST_CAPTURES=<folder> cargo test -p tickwire-ingestor --test captures -- --nocapture`
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -1,6 +1,8 @@
 //! The driver and the outlet against a real nats-server and a WebSocket server of this test's own, which plays Binance
 //! frame by frame.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 

@@ -27,9 +27,10 @@ impl Gate {
         // Held while waiting: those behind queue up in order.
         let mut passed = self.passed.lock().await;
         if passed.len() >= self.rate.count.max(1) as usize
-            && let Some(oldest) = passed.pop_front()
+            && let Some(oldest) = passed.front().copied()
         {
             tokio::time::sleep_until(oldest + Duration::from_micros(self.rate.per)).await;
+            passed.pop_front();
         }
         passed.push_back(Instant::now());
     }

@@ -29,8 +29,11 @@ pub const ACK_TIMEOUT: Micros = 10 * SECOND;
 /// Time from the open socket to the first price, microseconds. Ours; `@ticker` comes every second.
 pub const FIRST_DATA: Micros = 30 * SECOND;
 
-/// Longest silence of a living socket, microseconds: the server pings every 20 s, and we allow for two lost pings.
-pub const SILENCE: Micros = 65 * SECOND;
+/// Time between two pings of the server, microseconds. (It cuts a client whose pong is 60 s late.)
+pub const SERVER_PING: Micros = 20 * SECOND;
+
+/// Longest silence of a living socket, microseconds: two pings may be lost, and the third late.
+pub const SILENCE: Micros = 3 * SERVER_PING + 5 * SECOND;
 
 /// Addresses and limits for the venue-blind parts.
 pub const FACTS: Facts = Facts {
