@@ -219,6 +219,7 @@ async fn garbage_and_a_venues_goodbye_do_not_stop_the_prices() {
     socket.send(trade(1, "1.10")).await.unwrap();
     assert_eq!(next_row(&mut ticks).await["price"], json!(1.1));
     socket.send(Message::text(r#"{"e":"serverShutdown","E":1}"#)).await.unwrap();
+    assert!(matches!(heard(&mut socket).await, Message::Close(Some(_))));
     let mut socket = accept(&listener).await;
     subscribed(&mut socket).await;
     socket.send(trade(2, "2")).await.unwrap();

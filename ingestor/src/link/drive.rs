@@ -86,7 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     /// Runs until the socket ends or `token` is cancelled.
     pub async fn run(mut self, token: &CancellationToken) -> Ended {
         let reason = match token.run_until_cancelled(self.turn()).await {
-            Some(reason) => Some(reason),
+            Some(reason @ (Reason::Closed | Reason::Io)) => Some(reason),
+            Some(reason) => {
+                self.goodbye().await;
+                Some(reason)
+            }
             None => {
                 self.close().await;
                 None
@@ -189,15 +193,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX)
     }
 
+    /// Says goodbye to a socket that still works; the venue's answer is of no use to a socket that is to be replaced.
+    async fn goodbye(&mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _in_time = timeout(CLOSE_TIMEOUT, self.socket.close(Some(frame))).await;
+    }
+
+    /// Goodbye and the venue's answer to it: the end of a connection by RFC 6455, section 7.
     async fn close(&mut self) {
-        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        let closed = async {
-            if self.socket.close(Some(goodbye)).await.is_ok() {
-                // The venue answers with a close frame of its own; what comes before it is of no more use.
-                while let Some(Ok(_)) = self.socket.next().await {}
-            }
-        };
-        let _in_time = timeout(CLOSE_TIMEOUT, closed).await;
+        self.goodbye().await;
+        let answered = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        let _in_time = timeout(CLOSE_TIMEOUT, answered).await;
     }
 }
 
