@@ -38,7 +38,7 @@ pub struct Stack {
 pub fn ingestor_words(nats: &NatsServer, exchange: &str, symbols: &str) -> String {
     let sockets = exchange.replace("http://", "ws://");
     format!(
-        "--nats.url {} --admin.listen 127.0.0.1:0 --log.filter debug,async_nats=warn,hyper_util=warn,reqwest=warn \
+        "--nats.url {} --admin.listen 127.0.0.1:0 \
          --venues.binance.symbols {symbols} --venues.binance.ws_url {sockets}/binance \
          --venues.binance.rest_url {exchange}/binance \
          --venues.kucoin.symbols {symbols} --venues.kucoin.rest_url {exchange}/kucoin",
