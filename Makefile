@@ -62,9 +62,11 @@ oldest: ## The NATS tests again with the oldest supported server, where the syst
 chart: ## Lint the chart and check its manifests for several values files and Kubernetes versions.
 	@.ci/test-chart
 
-fuzz: ## Run every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain).
+fuzz: ## Run every fuzz target for FUZZ_SECONDS on the recorded frames (needs cargo-fuzz and a nightly toolchain).
 	@cd ingestor && for target in $$($(CARGO) +nightly fuzz list); do \
-		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+		mkdir -p "fuzz/corpus/$$target"; \
+		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" src/venue/*/fixtures -- \
+			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 image: ## Build the container image IMAGE with docker, podman or buildah.
