@@ -102,6 +102,8 @@ pub struct Client {
     pub(super) closing: Option<Instant>,
     /// The client has sent its close frame: nothing is left to wait for once ours is out.
     pub(super) goodbye: bool,
+    /// It broke the framing: what it still sends is read, so that our last words are not cut off, and not understood.
+    pub(super) failed: bool,
     _permit: Permit,
 }
 
@@ -132,6 +134,7 @@ impl Client {
             told_slow_at: None,
             closing: None,
             goodbye: false,
+            failed: false,
             _permit: permit,
         }
     }

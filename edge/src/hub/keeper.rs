@@ -1,5 +1,6 @@
 //! What a worker does without being asked: pings, stalled and silent clients, closes, the drain.
 
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use tickwire_common::wire::close::CloseCode;
@@ -88,6 +89,10 @@ impl Worker {
         let blocked = client.outbox.blocked_since();
         if client.goodbye && blocked.is_none() {
             return self.drop_client(key, "client_left");
+        }
+        if client.failed && blocked.is_none() {
+            // RFC 6455 section 7.1.7. An error means that the other side has left already.
+            let _ = client.socket.shutdown(Shutdown::Write);
         }
         let told = client.told_slow_at.is_some_and(|at| self.now < at + TELL_SLOW);
         if client.closing.is_some() || told || blocked.is_some() {

@@ -56,6 +56,9 @@ impl Worker {
             self.say(key, error(None, None, &body));
         }
         self.close(key, wrong.close_code());
+        if let Some(client) = self.clients.get_mut(key as usize) {
+            client.failed = true;
+        }
     }
 
     fn decide(&mut self, key: u32, decision: Decision) {

@@ -335,7 +335,7 @@ impl Worker {
 
     /// Takes in bytes of a client.
     fn take_in(&mut self, key: u32, input: &mut [u8]) {
-        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        let Some(client) = self.clients.get_mut(key as usize).filter(|client| !client.failed) else { return };
         client.heard_at = self.now;
         client.pings_open = 0;
         let mut said = Vec::new();

@@ -9,13 +9,13 @@
 
 mod support;
 
-//mod bad_input;
-//mod http;
-//mod join;
+mod bad_input;
+mod http;
+mod join;
 mod names;
 //mod outage;
 mod protocol;
 mod requests;
-//mod sharing;
+mod sharing;
 //mod shutdown;
 //mod slow_reader;

@@ -20,8 +20,13 @@ pub struct Raw {
 impl Raw {
     /// Connects, upgrades and reads the answer's headers.
     pub async fn connect(edge: &Edge) -> Self {
+        Self::connect_with(edge, &[]).await
+    }
+
+    /// As [`Raw::connect`], with bytes sent in one piece with the request.
+    pub async fn connect_with(edge: &Edge, early: &[u8]) -> Self {
         let mut socket = TcpStream::connect(edge.address).await.unwrap();
-        socket.write_all(&upgrade()).await.unwrap();
+        socket.write_all(&[upgrade().as_bytes(), early].concat()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(in_time("the upgrade", socket.read_u8()).await.unwrap());
@@ -52,6 +57,17 @@ impl Raw {
         .await
     }
 
+    /// Reads until a text that contains `part`.
+    pub async fn text_with(&mut self, part: &str) -> String {
+        loop {
+            let (_, payload) = self.frame().await.expect("an open connection");
+            let text = String::from_utf8(payload).unwrap();
+            if text.contains(part) {
+                return text;
+            }
+        }
+    }
+
     /// Reads until the server's close frame; gives its code.
     pub async fn close_code(&mut self) -> Option<u16> {
         while let Some((first, payload)) = self.frame().await {
@@ -64,7 +80,7 @@ impl Raw {
 }
 
 /// The opening handshake's request.
-pub fn upgrade() -> Vec<u8> {
+pub fn upgrade() -> String {
     concat!(
         "GET /v1/stream HTTP/1.1\r\nHost: edge\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -86,4 +102,13 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend(MASK);
     frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
+}
+
+/// Sends a request; gives what comes first of its answer, in lower case.
+pub async fn answer(edge: &Edge, request: &str) -> String {
+    let mut socket = TcpStream::connect(edge.address).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut head = vec![0; 4_096];
+    let len = in_time("an answer", socket.read(&mut head)).await.unwrap();
+    String::from_utf8_lossy(&head[..len]).to_lowercase()
 }

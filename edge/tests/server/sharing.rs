@@ -1,0 +1,83 @@
+//! What many clients share: one subscription a topic, left when nobody wants it any more.
+
+use crate::support::client::Client;
+use crate::support::edge::Edge;
+use crate::support::eventually;
+use crate::support::market::Market;
+use crate::support::raw::{answer, upgrade};
+
+const A: &str = "bench:A";
+const CLIENTS: usize = 200;
+
+#[tokio::test]
+async fn two_hundred_clients_are_one_subscription() {
+    let market = Market::open().await;
+    let edge = Edge::open(&market.url(), &["--edge.workers", "3", "--edge.linger_seconds", "1"]).await;
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for _ in 0..CLIENTS {
+        clients.push(Client::subscribed(&edge, &[A]).await);
+    }
+    assert_eq!(market.subscriptions(A).await, 1);
+    for v in 1..=3 {
+        market.tick(A, v).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.rows_until(3).await.len(), 3);
+    }
+    eventually("all are counted", async || {
+        edge.metric("tickwire_edge_connections", "").await == CLIENTS as f64
+            && edge.metric("tickwire_edge_subscriptions", "").await == CLIENTS as f64
+    })
+    .await;
+
+    // Some say goodbye, some unsubscribe, some just go.
+    let mut last = clients.pop().unwrap();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        match number % 3 {
+            0 => client.close().await,
+            1 => drop(client.ask(serde_json::json!({"method": "unsubscribe"})).await),
+            _ => drop(client),
+        }
+    }
+    eventually("one is left", async || edge.metric("tickwire_edge_subscriptions", "").await == 1.0).await;
+    market.tick(A, 4).await;
+    assert_eq!(last.row().await.v, 4);
+    assert_eq!(market.subscriptions(A).await, 1);
+    drop(last);
+    eventually("the topic is left", async || market.subscriptions(A).await == 0).await;
+    eventually("nothing is held", async || {
+        edge.metric("tickwire_edge_topics", "").await == 0.0
+            && edge.metric("tickwire_edge_connections", "").await == 0.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_comes_back_during_the_linger_finds_the_subscription() {
+    let market = Market::open().await;
+    let edge = Edge::open(&market.url(), &["--edge.linger_seconds", "600"]).await;
+    let mut client = Client::subscribed(&edge, &[A]).await;
+    market.tick(A, 1).await;
+    assert_eq!(client.row().await.v, 1);
+    drop(client);
+    eventually("nobody is left", async || edge.metric("tickwire_edge_subscriptions", "").await == 0.0).await;
+    // Still subscribed: this row is in no store, and the next client gets it all the same.
+    assert_eq!(market.subscriptions(A).await, 1);
+    market.tick(A, 2).await;
+    eventually("the row is in", async || edge.metric("tickwire_edge_rows_total", "").await == 2.0).await;
+    let mut client = Client::subscribed(&edge, &[A]).await;
+    let row = client.row().await;
+    assert_eq!((row.v, row.snapshot), (2, true));
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_refused_until_one_leaves() {
+    let market = Market::open().await;
+    let edge = Edge::open(&market.url(), &["--edge.connections_max", "2"]).await;
+    let (one, mut two) = (Client::connect(&edge).await, Client::connect(&edge).await);
+    let refused = answer(&edge, &upgrade()).await;
+    assert!(refused.starts_with("http/1.1 503") && refused.contains("retry-after"), "{refused}");
+    drop(one);
+    eventually("a place is free", async || answer(&edge, &upgrade()).await.starts_with("http/1.1 101")).await;
+    assert_eq!(two.next().await["data"][0]["event"], "connected");
+}
