@@ -53,11 +53,12 @@ e2e: ## End-to-end tests with real processes.
 	@$(CARGO) build --workspace --bins --locked
 	@$(CARGO) test -p tickwire-loadtest --test 'e2e*' --locked
 
-oldest: ## The NATS tests again with the oldest supported server, where the system's packages have it.
+oldest: ## NATS and end-to-end tests again with the oldest supported server, where the system's packages have it.
 	@server=$$(.ci/nats-server --oldest); \
 	if [ -z "$$server" ]; then echo "oldest nats-server: not to be had here, skipped"; exit 0; fi; \
 	"$$server" --version; \
-	TICKWIRE_TEST_NATS_SERVER=$$server $(CARGO) test -p tickwire-nats --locked
+	TICKWIRE_TEST_NATS_SERVER=$$server $(CARGO) test -p tickwire-nats --locked && \
+	TICKWIRE_TEST_NATS_SERVER=$$server $(CARGO) test -p tickwire-loadtest --test 'e2e*' --locked
 
 chart: ## Lint the chart and check its manifests for several values files and Kubernetes versions.
 	@.ci/test-chart
