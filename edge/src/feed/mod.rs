@@ -22,7 +22,7 @@ use tickwire_common::feed::FeedStatus;
 use tickwire_common::symbol::Topic;
 use tickwire_common::time::now_ms;
 use tickwire_common::wire::frame::feed_status;
-use tickwire_nats::catalogue::{Catalogue, CatalogueWatch};
+use tickwire_nats::catalogue::{Catalogue, CatalogueChange, CatalogueWatch};
 use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::subject::{ALL_FEEDS, parse_feed};
 use tickwire_nats::subscribe::{Message, Subscription};
@@ -41,6 +41,9 @@ use topic::TopicId;
 
 /// How often clocks are looked at: lingering views, silent feeds, snapshots to be read again.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long subscribes wait for the first catalogue after NATS was reached; then names are judged without one.
+const CATALOGUE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Rows and asks taken in before what they caused is sent on.
 const BATCH_MAX: usize = 1_024;
@@ -67,6 +70,8 @@ pub struct Feed {
     epoch: u64,
     /// Messages that full subscriptions dropped; likewise.
     dropped: u64,
+    /// Until when asks are left waiting if there is no catalogue to judge them by.
+    patient_until: Instant,
 }
 
 /// What wakes the feed.
@@ -74,7 +79,7 @@ enum Event {
     Ask(Ask),
     Row(TopicId, Bytes),
     Primed(Primed),
-    Catalogue(tickwire_nats::catalogue::CatalogueChange),
+    Catalogue(Vec<CatalogueChange>),
     FeedState(Message),
     Link,
     Tick,
@@ -111,6 +116,7 @@ impl Feed {
             jobs: FuturesUnordered::new(),
             epoch: 0,
             dropped: 0,
+            patient_until: Instant::now() + CATALOGUE_PATIENCE,
         }
     }
 
@@ -138,16 +144,22 @@ impl Feed {
     }
 
     async fn next(&mut self, sources: &mut Sources) -> Option<Event> {
+        let listening = self.is_listening();
         tokio::select! {
             () = sources.token.cancelled() => Some(Event::Stop),
-            ask = self.asks.recv() => ask.map(Event::Ask),
+            ask = self.asks.recv(), if listening => ask.map(Event::Ask),
             Some((id, row)) = self.rows.next(), if !self.rows.is_empty() => Some(Event::Row(id, row)),
             Some(primed) = self.jobs.next(), if !self.jobs.is_empty() => Some(Event::Primed(primed)),
-            change = sources.catalogue.next() => change.map(Event::Catalogue),
+            change = sources.catalogue.next() => change.map(|change| all_changes(change, &mut sources.catalogue)),
             state = sources.feed_states.next() => state.map(Event::FeedState),
             changed = sources.link.changed() => changed.ok().map(|()| Event::Link),
             _ = sources.tick.tick() => Some(Event::Tick),
         }
+    }
+
+    /// Whether asks are taken in. At the start they wait a moment for the catalogue, in their bounded queue.
+    fn is_listening(&self) -> bool {
+        read(&self.names).is_loaded() || Instant::now() >= self.patient_until
     }
 
     /// Takes in what is there already, so that many rows leave as one batch.
@@ -158,7 +170,8 @@ impl Feed {
                 _ => break,
             }
         }
-        for _ in 0..BATCH_MAX {
+        let asks = if self.is_listening() { BATCH_MAX } else { 0 };
+        for _ in 0..asks {
             match self.asks.try_recv() {
                 Ok(ask) => self.ask(ask),
                 Err(_) => break,
@@ -171,16 +184,20 @@ impl Feed {
             Event::Ask(ask) => self.ask(ask),
             Event::Row(id, row) => self.book.row(id, &row),
             Event::Primed(primed) => self.primed(primed),
-            Event::Catalogue(change) => {
-                tracing::info!(venue = change.venue, symbols = change.instruments.len(), "catalogue");
-                write(&self.names).apply(&change);
-                self.book.find_again(&read(&self.names));
-            }
+            Event::Catalogue(changes) => self.catalogue(&changes),
             Event::FeedState(message) => self.feed_state(&message),
             Event::Link => self.link(),
             Event::Tick => self.tick(),
             Event::Stop => {}
         }
+    }
+
+    fn catalogue(&mut self, changes: &[CatalogueChange]) {
+        for change in changes {
+            tracing::info!(venue = change.venue, symbols = change.instruments.len(), "catalogue");
+            write(&self.names).apply(change);
+        }
+        self.book.find_again(&read(&self.names));
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -220,6 +237,7 @@ impl Feed {
             if self.epoch > 0 {
                 self.book.doubt_all();
             }
+            self.patient_until = Instant::now() + CATALOGUE_PATIENCE;
             self.epoch = state.epoch;
         }
         self.tell_feeds();
@@ -277,6 +295,15 @@ impl Feed {
 
 fn in_jobs(topics: &[(TopicId, Topic)]) -> impl Iterator<Item = Vec<(TopicId, Topic)>> + '_ {
     topics.chunks(JOB_TOPICS_MAX).map(<[_]>::to_vec)
+}
+
+/// Venues that are there together are taken in together, so that no name is judged by half a catalogue.
+fn all_changes(first: CatalogueChange, watch: &mut CatalogueWatch) -> Event {
+    let mut changes = vec![first];
+    while let Some(Some(change)) = watch.next().now_or_never() {
+        changes.push(change);
+    }
+    Event::Catalogue(changes)
 }
 
 fn read(names: &RwLock<Names>) -> std::sync::RwLockReadGuard<'_, Names> {

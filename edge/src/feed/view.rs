@@ -29,6 +29,8 @@ pub(super) struct ViewState {
     seats: Vec<u32>,
     /// Since when no seat is taken.
     pub idle_since: Option<Instant>,
+    /// Whether it waits among the lingering, where every view has one place at most.
+    pub lingers: bool,
 }
 
 impl ViewState {
@@ -47,6 +49,7 @@ impl ViewState {
             last_v: 0,
             seats: vec![0; workers],
             idle_since: None,
+            lingers: false,
         }
     }
 

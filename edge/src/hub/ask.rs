@@ -4,8 +4,8 @@ use tickwire_common::wire::request::ReqId;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::client::ClientId;
-use super::row::ViewId;
+use super::client::{ClientId, Grant};
+use super::row::{RowFrame, ViewId};
 
 /// Asks that wait for the feed; above it a subscribe is answered `overloaded`.
 pub const ASKS_MAX: usize = 4_096;
@@ -46,6 +46,13 @@ pub struct AnswerForm {
     pub snapshot: bool,
     /// Only rows with a higher `v`.
     pub since: u64,
+}
+
+impl AnswerForm {
+    /// The row of this grant that goes with the answer.
+    pub fn row<'g>(&self, grant: &'g Grant) -> Option<&'g RowFrame> {
+        grant.last.as_deref().filter(|row| self.snapshot && row.v > self.since)
+    }
 }
 
 /// A worker's line to the feed. Subscribes are refused when it is full; releases are kept and sent later, so that no

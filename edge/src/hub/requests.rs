@@ -9,7 +9,7 @@ use tickwire_common::wire::frame::{DATA_CLOSE, Failed, Outcome, Reply, SNAPSHOT_
 use tickwire_common::wire::request::{Method, Request, Subscribe};
 
 use super::ask::{AnswerForm, SubscribeAsk};
-use super::client::{Answer, Grant, Mode};
+use super::client::{Answer, Client, Grant, Mode};
 use super::session::{Asked, Decision, error, method_name};
 use super::worker::{Said, Worker};
 use crate::ws::{Opcode, WsError, frame};
@@ -164,16 +164,20 @@ impl Worker {
     /// this answer in the inbox are newer than the snapshot, rows before it were not this client's.
     pub fn answer(&mut self, answer: Answer) {
         let key = answer.client.key;
-        if self.id(key) != Some(answer.client) {
+        let same = self.id(key) == Some(answer.client);
+        let open = |client: &&mut Client| same && client.closing.is_none();
+        let Some(client) = self.clients.get_mut(key as usize).filter(open) else {
             return self.asks.release(answer.grants.iter().map(|grant| grant.view));
+        };
+        let mut twice = Vec::new();
+        for grant in &answer.grants {
+            let Some(slot) = self.views.join(grant.view, &grant.name, key, client) else { continue };
+            twice.push(grant.view);
+            if answer.form.row(grant).is_some() {
+                // The snapshot has it, or a newer one.
+                client.outbox.forget(slot);
+            }
         }
-        let Some(client) = self.clients.get_mut(key as usize) else { return };
-        let twice: Vec<_> = answer
-            .grants
-            .iter()
-            .filter(|grant| !self.views.join(grant.view, &grant.name, key, client))
-            .map(|grant| grant.view)
-            .collect();
         client.session.end();
         let total = client.outbox.len();
         self.asks.release(twice);
@@ -248,9 +252,8 @@ impl Worker {
 }
 
 fn snapshot(form: &AnswerForm, grants: &[Grant]) -> Option<Vec<u8>> {
-    let rows = grants.iter().filter_map(|grant| grant.last.as_ref()).filter(|row| row.v > form.since);
     let mut out = SNAPSHOT_OPEN.to_vec();
-    for (at, row) in rows.filter(|_| form.snapshot).enumerate() {
+    for (at, row) in grants.iter().filter_map(|grant| form.row(grant)).enumerate() {
         if at > 0 {
             out.push(b',');
         }

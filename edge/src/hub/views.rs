@@ -49,11 +49,10 @@ impl Views {
         (self.by_id.len(), self.by_id.values().map(|view| view.seats.len()).sum())
     }
 
-    /// Seats a client; if it sits there already, what waits for it in the view is dropped. Gives whether it is new.
-    pub fn join(&mut self, view: ViewId, name: &Arc<str>, key: u32, client: &mut Client) -> bool {
+    /// Seats a client; gives its slot if it sits there already.
+    pub fn join(&mut self, view: ViewId, name: &Arc<str>, key: u32, client: &mut Client) -> Option<u32> {
         if let Some(slot) = client.outbox.slot_of(view) {
-            client.outbox.forget(slot);
-            return false;
+            return Some(slot);
         }
         let place = self.by_id.entry(view).or_insert_with(|| {
             self.by_name.insert(Arc::clone(name), view);
@@ -62,7 +61,7 @@ impl Views {
         let seat = u32::try_from(place.seats.len()).unwrap_or(u32::MAX);
         let slot = client.outbox.take_slot(view, seat);
         place.seats.push(Seat { client: key, slot });
-        true
+        None
     }
 
     /// Takes a client's seat away; gives the view.

@@ -217,6 +217,22 @@ async fn what_follows_a_broken_frame_is_not_understood() {
     scene.goes_on().await;
 }
 
+/// The reply to a subscribe may come when the client is closed already.
+#[tokio::test]
+async fn who_is_closed_takes_no_seat() {
+    let mut scene = Scene::open().await;
+    let mut raw = Raw::connect(&scene.edge).await;
+    let subscribe = masked(0x81, br#"{"method":"subscribe","params":{"symbol":"bench:A"}}"#);
+    raw.write(&[subscribe, masked(0x82, b"binary")].concat()).await;
+    assert_eq!(raw.close_code().await, Some(1003));
+    scene.goes_on().await;
+    assert_eq!(raw.frame().await, None, "nothing comes after the close");
+    eventually("one seat is counted", async || {
+        scene.edge.metric("tickwire_edge_subscriptions", "").await == 1.0
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_goodbye_is_answered_with_its_code() {
     let mut scene = Scene::open().await;

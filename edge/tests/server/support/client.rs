@@ -1,6 +1,6 @@
 //! A client of the edge: tokio-tungstenite, as anybody would use it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use super::in_time;
 pub struct Client {
     socket: WebSocketStream<TcpStream>,
     rows: VecDeque<Row>,
+    /// The newest that was said of each feed.
+    feeds: BTreeMap<String, Value>,
 }
 
 /// A row as a client reads it.
@@ -72,7 +74,7 @@ impl Client {
     async fn over(edge: &Edge, socket: TcpStream) -> Self {
         let url = format!("ws://{}/v1/stream", edge.address);
         let (socket, _) = in_time("the upgrade", client_async(url, socket)).await.unwrap();
-        Self { socket, rows: VecDeque::new() }
+        Self { socket, rows: VecDeque::new(), feeds: BTreeMap::new() }
     }
 
     /// Connects and subscribes; gives the rows of the snapshot, if one was sent before the next message.
@@ -127,10 +129,16 @@ impl Client {
 
     /// The next message, whatever it is about.
     pub async fn next(&mut self) -> Value {
-        match self.hear().await {
+        let message = match self.hear().await {
             Heard::Message(message) => message,
             Heard::End(code) => panic!("closed with {code:?}"),
+        };
+        if message["channel"] == "feed_status" {
+            for feed in message["data"].as_array().unwrap() {
+                self.feeds.insert(feed["feed"].as_str().unwrap().to_owned(), feed.clone());
+            }
         }
+        message
     }
 
     /// The next message of a channel; others are passed over.
@@ -185,16 +193,14 @@ impl Client {
         all
     }
 
-    /// Reads until a feed is in this state; rows that come before it are kept for [`Client::row`].
+    /// Reads until a feed is in this state, if it is not; rows that come before it are kept for [`Client::row`].
     pub async fn feed(&mut self, venue: &str, state: &str) -> Value {
         loop {
-            let message = self.next().await;
-            self.rows.extend(rows(&message));
-            let feeds = message["data"].as_array().into_iter().flatten();
-            let mut same = feeds.filter(|feed| feed["feed"] == venue && feed["state"] == state);
-            if let Some(feed) = same.next() {
+            if let Some(feed) = self.feeds.get(venue).filter(|feed| feed["state"] == state) {
                 return feed.clone();
             }
+            let message = self.next().await;
+            self.rows.extend(rows(&message));
         }
     }
 

@@ -120,6 +120,12 @@ impl Market {
         say(&self.publisher, &self.feeds).await;
     }
 
+    /// Says the state of a venue's feed one time and never again, as an ingestor that dies.
+    pub async fn feed_once(&self, venue: &str, state: FeedState) {
+        self.feed(venue, state).await;
+        self.feeds.lock().unwrap().remove(venue);
+    }
+
     /// How many subscriptions the server has for a topic's rows.
     pub async fn subscriptions(&self, name: &str) -> usize {
         let topic = topic(name);

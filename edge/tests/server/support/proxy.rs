@@ -1,6 +1,8 @@
 //! A wire between the edge and NATS that can be cut while both live on.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ use tokio::task::JoinSet;
 pub struct Proxy {
     address: SocketAddr,
     whole: watch::Sender<bool>,
+    refused: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
@@ -21,9 +24,10 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (whole, state) = watch::channel(true);
+        let refused = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, target, state));
-        Self { address, whole, _tasks: tasks }
+        tasks.spawn(serve(listener, target, state, Arc::clone(&refused)));
+        Self { address, whole, refused, _tasks: tasks }
     }
 
     /// Where the edge is to find NATS.
@@ -36,18 +40,30 @@ impl Proxy {
         self.whole.send_replace(false);
     }
 
+    /// How many connections were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Lets connections through again.
     pub fn mend(&self) {
         self.whole.send_replace(true);
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, whole: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    target: SocketAddr,
+    whole: watch::Receiver<bool>,
+    refused: Arc<AtomicU64>,
+) {
     let mut wires = JoinSet::new();
     loop {
         let Ok((near, _)) = listener.accept().await else { return };
         if *whole.borrow() {
             wires.spawn(carry(near, target, whole.clone()));
+        } else {
+            refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
