@@ -269,7 +269,8 @@ impl Book {
     /// Clients of a worker have left views, one entry a client.
     pub fn release(&mut self, worker: u16, views: &[ViewId], now: Instant) {
         for id in views {
-            if self.views.get_mut(id).is_some_and(|view| view.rise(worker, now)) {
+            let Some(view) = self.views.get_mut(id) else { continue };
+            if view.rise(worker, now) && !std::mem::replace(&mut view.lingers, true) {
                 self.lingering.push_back((now + self.linger, *id));
             }
         }
@@ -285,16 +286,21 @@ impl Book {
             self.resynced_at = Some(now);
             self.doubt_all();
         }
-        while let Some((deadline, id)) =
-            self.lingering.front().copied().filter(|(deadline, _)| *deadline <= now)
-        {
+        while let Some((_, id)) = self.lingering.front().copied().filter(|(due, _)| *due <= now) {
             self.lingering.pop_front();
-            let idle = self.views.get(&id).and_then(|view| view.idle_since);
-            if idle.is_some_and(|since| since + self.linger <= deadline) {
-                self.drop_view(id);
-            }
+            self.let_go(id, now);
         }
         self.meters.topics.set(self.topics.len() as f64);
+    }
+
+    /// A view's linger is over, unless somebody came back; who came back and left lingers anew.
+    fn let_go(&mut self, id: ViewId, now: Instant) {
+        let Some(view) = self.views.get_mut(&id) else { return };
+        match view.idle_since.map(|since| since + self.linger) {
+            Some(due) if due <= now => self.drop_view(id),
+            Some(due) => self.lingering.push_back((due, id)),
+            None => view.lingers = false,
+        }
     }
 
     fn drop_view(&mut self, id: ViewId) {

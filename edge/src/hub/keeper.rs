@@ -64,6 +64,7 @@ impl Worker {
 
     fn look_after(&mut self, key: u32) {
         let Some(client) = self.clients.get_mut(key as usize) else { return };
+        self.meters.skipped.increment(client.outbox.take_uncounted());
         if let Some(deadline) = client.closing {
             if self.now >= deadline {
                 self.drop_client(key, "unanswered_close");
@@ -102,7 +103,6 @@ impl Worker {
         if skipped > 0 {
             client.told_slow_at = Some(self.now);
             let lag_ms = u64::try_from(client.outbox.last_block().as_millis()).unwrap_or(u64::MAX);
-            self.meters.skipped.increment(skipped);
             self.say(key, frame::text(&slow_reader(skipped, lag_ms)));
         }
     }
@@ -130,7 +130,8 @@ impl Worker {
 
     /// Forgets a connection.
     pub fn drop_client(&mut self, key: u32, why: &'static str) {
-        let Some(client) = self.clients.get(key as usize) else { return };
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        self.meters.skipped.increment(client.outbox.take_uncounted());
         if client.closing.is_none() {
             self.meters.closed(why);
         }

@@ -14,9 +14,9 @@ use slab::Slab;
 
 use super::row::{RowFrame, ViewId};
 
-/// Most replies that wait for one client, in bytes: above the largest snapshot of one request. A client that asks for
-/// more without reading is closed.
-pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+/// Most replies that wait for one client, in bytes: above the largest snapshot of one request, 500 rows of 2 KiB and
+/// their names. A client that asks for more without reading is closed.
+pub const CONTROL_BYTES_MAX: usize = 2 << 20;
 
 /// How much is gathered for one write, in bytes: what waits outside the kernel can still be folded.
 const WRITE_BYTES: usize = 16 << 10;
@@ -70,6 +70,7 @@ pub struct Outbox {
     blocked_since: Option<Instant>,
     last_block: Duration,
     skipped: u64,
+    uncounted: u64,
     written: u64,
 }
 
@@ -159,6 +160,7 @@ impl Outbox {
             Some(older) => {
                 row.folded = row.folded.saturating_add(older.folded).saturating_add(1);
                 self.skipped += 1;
+                self.uncounted += 1;
             }
             None => self.dirty.push_back(slot),
         }
@@ -180,9 +182,14 @@ impl Outbox {
         std::mem::take(&mut self.written)
     }
 
-    /// Rows folded for this client since the last call.
+    /// Rows folded for this client since the last call, to be told.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
+    }
+
+    /// Rows folded since the last call, for the process's counter.
+    pub fn take_uncounted(&mut self) -> u64 {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// Whether anything waits.
