@@ -295,6 +295,7 @@ impl Worker {
         }
         let flushed = client.outbox.flush(&self.round, &mut self.scratch, &mut client.socket, self.now);
         self.meters.rows_out.increment(client.outbox.take_written());
+        self.meters.skipped.increment(client.outbox.take_uncounted());
         match flushed {
             Ok(Flushed::All) => {}
             Ok(Flushed::Blocked) => self.meters.blocked.increment(1),
