@@ -53,7 +53,8 @@ pub(super) struct Book {
     doubted: BTreeSet<u64>,
     /// Topics that were joined lately, in the order of their second look.
     second_looks: VecDeque<(Instant, TopicId)>,
-    resynced_at: Option<Instant>,
+    /// When every snapshot is read again; unknown before the first look at the clock.
+    resync_at: Option<Instant>,
     out: Vec<Out>,
     meters: Meters,
 }
@@ -100,7 +101,7 @@ impl Book {
             fresh: Vec::new(),
             doubted: BTreeSet::new(),
             second_looks: VecDeque::new(),
-            resynced_at: None,
+            resync_at: None,
             out: Vec::new(),
             meters: Meters::new(),
         }
@@ -208,9 +209,7 @@ impl Book {
     fn show(&mut self, id: ViewId) {
         let Some(view) = self.views.get_mut(&id) else { return };
         let Some(topic) = self.topics.get(&view.topic) else { return };
-        let Some((v, _)) = topic.last.as_ref().filter(|(v, _)| *v > view.last_v) else { return };
-        view.last_v = *v;
-        if view.workers().next().is_none() {
+        if topic.last.as_ref().is_none_or(|(v, _)| *v <= view.last_v) || view.workers().next().is_none() {
             return;
         }
         let Some(frame) = view.frame(topic, &self.health) else { return };
@@ -261,8 +260,6 @@ impl Book {
     fn grant(&mut self, id: ViewId) -> Option<Grant> {
         let view = self.views.get_mut(&id)?;
         let last = self.topics.get(&view.topic).and_then(|topic| view.frame(topic, &self.health));
-        // A bare name whose new venue has nothing newer yet: what it showed last stays the newest.
-        let last = last.filter(|frame| frame.v >= view.last_v);
         Some(Grant { name: Arc::clone(&view.name), view: id, last })
     }
 
@@ -282,9 +279,9 @@ impl Book {
             self.second_looks.pop_front();
             self.doubted.insert(id.0);
         }
-        if *self.resynced_at.get_or_insert(now) + RESYNC <= now {
-            self.resynced_at = Some(now);
-            self.doubt_all();
+        if *self.resync_at.get_or_insert(now + RESYNC) <= now {
+            self.doubt_all(now);
+            self.resync_at = Some(now + RESYNC);
         }
         while let Some((_, id)) = self.lingering.front().copied().filter(|(due, _)| *due <= now) {
             self.lingering.pop_front();
@@ -359,8 +356,9 @@ impl Book {
         }
     }
 
-    /// Rows may have been missed: every snapshot is to be read again.
-    pub fn doubt_all(&mut self) {
+    /// Rows may have been missed: every snapshot is to be read again, and a second time like those of a join.
+    pub fn doubt_all(&mut self, now: Instant) {
+        self.resync_at = Some(now + SECOND_LOOK);
         self.doubted.extend(self.topics.iter().filter(|(_, topic)| topic.is_live()).map(|(id, _)| id.0));
     }
 
@@ -396,3 +394,6 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,9 @@ const CATALOGUE_PATIENCE: Duration = Duration::from_secs(3);
 /// Rows and asks taken in before what they caused is sent on.
 const BATCH_MAX: usize = 1_024;
 
+/// Batches of rows taken in before a snapshot is; with more waiting, some rows are skipped for newer ones.
+const CATCH_UP_BATCHES_MAX: usize = 64;
+
 /// What the feed is started with.
 #[derive(Debug)]
 pub struct FeedConfig {
@@ -164,12 +167,7 @@ impl Feed {
 
     /// Takes in what is there already, so that many rows leave as one batch.
     fn handle_ready(&mut self) {
-        for _ in 0..BATCH_MAX {
-            match self.rows.next().now_or_never() {
-                Some(Some((id, row))) => self.book.row(id, &row),
-                _ => break,
-            }
-        }
+        self.take_rows();
         let asks = if self.is_listening() { BATCH_MAX } else { 0 };
         for _ in 0..asks {
             match self.asks.try_recv() {
@@ -177,6 +175,18 @@ impl Feed {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Takes in rows that are there already; gives whether there may be more.
+    fn take_rows(&mut self) -> bool {
+        for _ in 0..BATCH_MAX {
+            // Without tokio's budget, which would say that nothing is there after 128 rows.
+            match tokio::task::unconstrained(self.rows.next()).now_or_never() {
+                Some(Some((id, row))) => self.book.row(id, &row),
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn handle(&mut self, event: Event) {
@@ -210,6 +220,14 @@ impl Feed {
     }
 
     fn primed(&mut self, primed: Primed) {
+        // Rows that came before the snapshot go before it; behind it they would count as old and be missed.
+        for _ in 0..CATCH_UP_BATCHES_MAX {
+            let more = self.take_rows();
+            self.send();
+            if !more {
+                break;
+            }
+        }
         for (id, stop, stream) in primed.streams {
             if self.book.attach(id, stop) {
                 self.rows.push(stream);
@@ -235,7 +253,7 @@ impl Feed {
         self.book.health.link(state.connected, Instant::now(), now_ms());
         if state.connected && state.epoch != self.epoch {
             if self.epoch > 0 {
-                self.book.doubt_all();
+                self.book.doubt_all(Instant::now());
             }
             self.patient_until = Instant::now() + CATALOGUE_PATIENCE;
             self.epoch = state.epoch;
@@ -247,7 +265,7 @@ impl Feed {
         let dropped = self.nats.dropped_messages();
         if std::mem::replace(&mut self.dropped, dropped) != dropped {
             tracing::warn!(dropped, "rows were dropped before they were read, reading every snapshot again");
-            self.book.doubt_all();
+            self.book.doubt_all(Instant::now());
         }
         self.book.tidy(Instant::now());
         self.tell_feeds();

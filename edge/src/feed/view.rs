@@ -78,9 +78,12 @@ impl ViewState {
         self.seats.iter().enumerate().filter(|(_, seats)| **seats > 0).map(|(worker, _)| worker)
     }
 
-    /// The newest row, framed for this view; framed anew only if the row or its feed has changed.
+    /// The newest row, framed for this view and noted as shown; framed anew only if the row or its feed has changed.
+    /// While the venue of a bare name has nothing newer, the last row of the venue before stays the newest.
     pub fn frame(&mut self, topic: &TopicState, health: &Health) -> Option<Arc<RowFrame>> {
-        let (v, row) = topic.last.as_ref()?;
+        let Some((v, row)) = topic.last.as_ref().filter(|(v, _)| *v >= self.last_v) else {
+            return self.last.clone();
+        };
         let stale = health.is_stale(&topic.topic.venue);
         let same = |last: &&Arc<RowFrame>| last.v == *v && last.stale == stale;
         if let Some(last) = self.last.as_ref().filter(same) {
@@ -89,7 +92,7 @@ impl ViewState {
         let venue = self.tells_venue.then_some(&*topic.topic.venue);
         let marks = Marks { venue, skipped: 0, stale };
         let frame = Arc::new(RowFrame::new(self.id, &self.name, &marks, *v, row));
-        self.last = Some(Arc::clone(&frame));
+        (self.last, self.last_v) = (Some(Arc::clone(&frame)), *v);
         Some(frame)
     }
 

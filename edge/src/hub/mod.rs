@@ -82,6 +82,12 @@ impl Hub {
         Ok(Self { inboxes: inboxes.into(), shared, next: Arc::default() })
     }
 
+    /// A hub whose workers are played by a test.
+    #[cfg(test)]
+    pub(crate) fn with_inboxes(inboxes: Vec<Arc<Inbox>>) -> Self {
+        Self { inboxes: inboxes.into(), shared: Arc::default(), next: Arc::default() }
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.inboxes.len()
