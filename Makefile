@@ -63,10 +63,15 @@ oldest: ## NATS and end-to-end tests again with the oldest supported server, whe
 chart: ## Lint the chart and check its manifests for several values files and Kubernetes versions.
 	@.ci/test-chart
 
-fuzz: ## Run every fuzz target for FUZZ_SECONDS on the recorded frames (needs cargo-fuzz and a nightly toolchain).
+fuzz: ## Run every fuzz target for FUZZ_SECONDS on its seeds (needs cargo-fuzz and a nightly toolchain).
 	@cd ingestor && for target in $$($(CARGO) +nightly fuzz list); do \
 		mkdir -p "fuzz/corpus/$$target"; \
 		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" src/venue/*/fixtures -- \
+			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+	@cd edge && for target in $$($(CARGO) +nightly fuzz list); do \
+		mkdir -p "fuzz/corpus/$$target"; \
+		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" -- \
 			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
