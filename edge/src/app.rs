@@ -16,6 +16,7 @@ use tickwire_nats::Nats;
 use tickwire_nats::snapshot::Snapshots;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::accept::{self, Door};
 use crate::config::Config;
@@ -99,7 +100,8 @@ fn readiness(
 
 /// One heartbeat for everyone, framed once.
 async fn beat(hub: Hub, every: Duration, spawner: Spawner) -> anyhow::Result<()> {
-    let mut beats = tokio::time::interval(every);
+    let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let token = spawner.token();
     loop {
         tokio::select! {

@@ -115,7 +115,7 @@ async fn digits_pass_untouched_and_unknown_fields_too() {
     market.tick_bytes("bench:X", format!(r#"{{"v":1,{own}"#).into()).await;
     let expected =
         format!(r#"{{"channel":"ticker","type":"update","data":[{{"symbol":"bench:X","v":1,{own}]}}"#);
-    assert_eq!(client.text().await, Ok(expected));
+    assert_eq!(client.text_but_heartbeats().await, Ok(expected));
 }
 
 #[tokio::test]

@@ -113,15 +113,22 @@ impl Client {
         }
     }
 
+    /// The same, without heartbeats: one may come at any moment.
+    pub async fn text_but_heartbeats(&mut self) -> Result<String, Option<u16>> {
+        loop {
+            let text = self.text().await;
+            if !text.as_ref().is_ok_and(|text| text.starts_with(r#"{"channel":"heartbeat""#)) {
+                return text;
+            }
+        }
+    }
+
     /// What comes next, without heartbeats.
     pub async fn hear(&mut self) -> Heard {
         let heard = async {
-            loop {
-                match self.text().await.map(|text| serde_json::from_str::<Value>(&text).unwrap()) {
-                    Ok(message) if message["channel"] == "heartbeat" => {}
-                    Ok(message) => return Heard::Message(message),
-                    Err(code) => return Heard::End(code),
-                }
+            match self.text_but_heartbeats().await {
+                Ok(text) => Heard::Message(serde_json::from_str(&text).unwrap()),
+                Err(code) => Heard::End(code),
             }
         };
         in_time("something for the client", heard).await
