@@ -209,7 +209,7 @@ impl Book {
     fn show(&mut self, id: ViewId) {
         let Some(view) = self.views.get_mut(&id) else { return };
         let Some(topic) = self.topics.get(&view.topic) else { return };
-        if topic.last.as_ref().is_none_or(|(v, _)| *v <= view.last_v) || view.workers().next().is_none() {
+        if topic.last.as_ref().is_none_or(|(v, _)| *v <= view.shown_v()) || view.workers().next().is_none() {
             return;
         }
         let Some(frame) = view.frame(topic, &self.health) else { return };

@@ -21,10 +21,8 @@ pub(super) struct ViewState {
     pub tells_venue: bool,
     /// Which serves it now.
     pub topic: TopicId,
-    /// The newest framed row.
-    pub last: Option<Arc<RowFrame>>,
-    /// `v` of the newest row that went out, from whichever venue.
-    pub last_v: u64,
+    /// The newest row that was shown, from whichever venue.
+    last: Option<Arc<RowFrame>>,
     /// Seats taken, by worker.
     seats: Vec<u32>,
     /// Since when no seat is taken.
@@ -46,7 +44,6 @@ impl ViewState {
             tells_venue,
             topic,
             last: None,
-            last_v: 0,
             seats: vec![0; workers],
             idle_since: None,
             lingers: false,
@@ -78,10 +75,15 @@ impl ViewState {
         self.seats.iter().enumerate().filter(|(_, seats)| **seats > 0).map(|(worker, _)| worker)
     }
 
+    /// `v` of the newest row that was shown; 0 before the first.
+    pub fn shown_v(&self) -> u64 {
+        self.last.as_ref().map_or(0, |frame| frame.v)
+    }
+
     /// The newest row, framed for this view and noted as shown; framed anew only if the row or its feed has changed.
     /// While the venue of a bare name has nothing newer, the last row of the venue before stays the newest.
     pub fn frame(&mut self, topic: &TopicState, health: &Health) -> Option<Arc<RowFrame>> {
-        let Some((v, row)) = topic.last.as_ref().filter(|(v, _)| *v >= self.last_v) else {
+        let Some((v, row)) = topic.last.as_ref().filter(|(v, _)| *v >= self.shown_v()) else {
             return self.last.clone();
         };
         let stale = health.is_stale(&topic.topic.venue);
@@ -92,7 +94,7 @@ impl ViewState {
         let venue = self.tells_venue.then_some(&*topic.topic.venue);
         let marks = Marks { venue, skipped: 0, stale };
         let frame = Arc::new(RowFrame::new(self.id, &self.name, &marks, *v, row));
-        (self.last, self.last_v) = (Some(Arc::clone(&frame)), *v);
+        self.last = Some(Arc::clone(&frame));
         Some(frame)
     }
 
