@@ -51,7 +51,7 @@ pub(super) struct Book {
     fresh: Vec<TopicId>,
     /// Topics whose snapshot must be read again.
     doubted: BTreeSet<u64>,
-    /// Topics that were joined lately, in the order of their second look.
+    /// Topics that were joined lately or could not be read, in the order of their second look.
     second_looks: VecDeque<(Instant, TopicId)>,
     /// When every snapshot is read again; unknown before the first look at the clock.
     resync_at: Option<Instant>,
@@ -232,11 +232,11 @@ impl Book {
             self.take(id, v, row);
         }
         let Some(topic) = self.topics.get_mut(&id) else { return };
-        if failed {
-            self.doubted.insert(id.0);
-        }
-        if let Phase::Priming(waiters) = std::mem::replace(&mut topic.phase, Phase::Live) {
+        let before = std::mem::replace(&mut topic.phase, Phase::Live);
+        if failed || matches!(before, Phase::Priming(_)) {
             self.second_looks.push_back((now + SECOND_LOOK, id));
+        }
+        if let Phase::Priming(waiters) = before {
             for key in waiters {
                 if let Some(waiting) = self.waiting.get_mut(key) {
                     waiting.missing = waiting.missing.saturating_sub(1);

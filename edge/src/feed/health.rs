@@ -1,7 +1,7 @@
 //! The state of each venue's feed, as told by its ingestors' heartbeats. A shard that falls silent is down; a venue is
 //! as good as its worst shard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tickwire_common::feed::{FEED_SILENCE_MS, FeedState, FeedStatus};
@@ -45,7 +45,7 @@ impl Health {
 
     /// Looks at the clock; names the venues whose state has changed since the last call.
     pub fn changes(&mut self, now: Instant, now_ms: u64) -> Vec<String> {
-        self.shards.retain(|_, heard| now < heard.at + FORGET);
+        self.forget(now);
         let mut feeds: BTreeMap<String, FeedStatus> = BTreeMap::new();
         for ((venue, _), heard) in &self.shards {
             let status = self.judge(heard, now, now_ms);
@@ -55,6 +55,18 @@ impl Health {
         let changed = changed.map(|(venue, _)| venue.clone()).collect();
         self.feeds = feeds;
         changed
+    }
+
+    /// Forgets shards that a venue does without. One that fell silent as a whole stays down.
+    fn forget(&mut self, now: Instant) {
+        let is_heard = |heard: &Heard| now < heard.at + FORGET;
+        let alive: BTreeSet<String> = self
+            .shards
+            .iter()
+            .filter(|(_, heard)| is_heard(heard))
+            .map(|((venue, _), _)| venue.clone())
+            .collect();
+        self.shards.retain(|(venue, _), heard| is_heard(heard) || !alive.contains(venue));
     }
 
     fn judge(&self, heard: &Heard, now: Instant, now_ms: u64) -> FeedStatus {
@@ -143,6 +155,22 @@ mod tests {
         health.hear("kucoin", "0", status(FeedState::Live), later);
         assert_eq!(health.changes(later, 20_000), ["kucoin"]);
         assert!(!health.is_stale("kucoin"));
+    }
+
+    #[test]
+    fn a_shard_is_forgotten_and_a_venue_is_not() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        for (venue, shard) in [("binance", "0"), ("binance", "1"), ("kucoin", "0")] {
+            health.hear(venue, shard, status(FeedState::Live), now);
+        }
+        health.changes(now, 0);
+        let later = now + FORGET;
+        health.hear("binance", "0", status(FeedState::Live), later);
+        health.changes(later, 0);
+        // The other shard is gone by plan; the other venue answers to nobody.
+        assert_eq!(health.state("binance"), Some(FeedState::Live));
+        assert_eq!(health.state("kucoin"), Some(FeedState::Down));
+        assert!(health.is_stale("kucoin"));
     }
 
     #[test]

@@ -252,9 +252,7 @@ impl Feed {
         let state = *self.nats.state().borrow();
         self.book.health.link(state.connected, Instant::now(), now_ms());
         if state.connected && state.epoch != self.epoch {
-            if self.epoch > 0 {
-                self.book.doubt_all(Instant::now());
-            }
+            self.book.doubt_all(Instant::now());
             self.patient_until = Instant::now() + CATALOGUE_PATIENCE;
             self.epoch = state.epoch;
         }

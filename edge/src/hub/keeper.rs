@@ -164,3 +164,34 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(total: usize, spread: Duration) -> Drain {
+        Drain { begun: Instant::now(), spread, total, closed: 0, keys: Vec::new() }
+    }
+
+    #[test]
+    fn closes_are_spread_evenly() {
+        let drain = drain(10, Duration::from_secs(5));
+        let due = |ms| drain.due(drain.begun + Duration::from_millis(ms));
+        assert_eq!([0, 499, 500, 2_500, 4_999, 5_000, 60_000].map(due), [0, 0, 1, 5, 9, 10, 10]);
+    }
+
+    #[test]
+    fn without_spread_all_are_due_at_once() {
+        let drain = drain(10, Duration::ZERO);
+        assert_eq!(drain.due(drain.begun), 10);
+    }
+
+    #[test]
+    fn a_drain_ends_when_nobody_is_left_or_nobody_answers() {
+        let drain = drain(10, Duration::from_secs(5));
+        assert!(drain.is_done(drain.begun, true));
+        let last = drain.begun + drain.spread + CLOSE_WAIT;
+        assert!(!drain.is_done(last.checked_sub(Duration::from_millis(1)).unwrap(), false));
+        assert!(drain.is_done(last, false));
+    }
+}

@@ -86,3 +86,6 @@ impl Views {
         Some(left.view)
     }
 }
+
+#[cfg(test)]
+mod tests;

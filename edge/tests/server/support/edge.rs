@@ -110,8 +110,13 @@ impl Edge {
 
     /// Sends SIGTERM.
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Sends a signal, named without its SIG.
+    pub async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("running");
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await.unwrap();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().await.unwrap();
         assert!(sent.success());
     }
 
