@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tickwire_common::task::Spawner;
 use tickwire_common::wire::SUBPROTOCOL_JSON;
+use tickwire_common::wire::encoding::Encoding;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -166,7 +167,14 @@ fn hand_over(hub: &Hub, upgraded: hyper::upgrade::Upgraded, mode: Mode, peer: So
         return;
     };
     match parts.io.into_inner().into_std() {
-        Ok(socket) => hub.adopt(Arrival { socket, early: parts.read_buf.to_vec(), mode, peer, permit }),
+        Ok(socket) => hub.adopt(Arrival {
+            socket,
+            early: parts.read_buf.to_vec(),
+            mode,
+            encoding: Encoding::Json,
+            peer,
+            permit,
+        }),
         Err(error) => tracing::warn!(%error, "a socket could not be taken over"),
     }
 }

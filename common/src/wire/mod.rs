@@ -2,6 +2,7 @@
 //! message and nothing else: no socket, no clock, no subscription. Described for clients in docs/WIRE.md.
 
 pub mod close;
+pub mod encoding;
 pub mod error;
 pub mod frame;
 pub mod request;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tickwire_common::symbol::Topic;
-use tickwire_common::wire::frame::Marks;
 
 use super::health::Health;
 use super::names::Found;
@@ -91,9 +90,8 @@ impl ViewState {
         if let Some(last) = self.last.as_ref().filter(same) {
             return Some(Arc::clone(last));
         }
-        let venue = self.tells_venue.then_some(&*topic.topic.venue);
-        let marks = Marks { venue, skipped: 0, stale };
-        let frame = Arc::new(RowFrame::new(self.id, &self.name, &marks, *v, row));
+        let venue = self.tells_venue.then(|| Arc::from(&*topic.topic.venue));
+        let frame = Arc::new(RowFrame::new(self.id, Arc::clone(&self.name), venue, stale, *v, row.clone()));
         self.last = Some(Arc::clone(&frame));
         Some(frame)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
+use tickwire_common::wire::encoding::Encoding;
 use tickwire_common::wire::frame::Failed;
 
 use super::Permit;
@@ -53,6 +54,8 @@ pub struct Arrival {
     pub early: Vec<u8>,
     /// What it speaks.
     pub mode: Mode,
+    /// How rows look to it.
+    pub encoding: Encoding,
     /// The other end.
     pub peer: SocketAddr,
     /// Its place among the connections.
@@ -89,6 +92,7 @@ pub struct Client {
     pub(super) socket: TcpStream,
     pub(super) generation: u32,
     pub(super) mode: Mode,
+    pub(super) encoding: Encoding,
     pub(super) parser: Parser,
     pub(super) session: Session,
     pub(super) outbox: Outbox,
@@ -112,6 +116,7 @@ impl Client {
     pub(super) fn new(
         socket: TcpStream,
         arrival_mode: Mode,
+        encoding: Encoding,
         permit: Permit,
         generation: u32,
         now: Instant,
@@ -125,6 +130,7 @@ impl Client {
             socket,
             generation,
             mode: arrival_mode,
+            encoding,
             parser: Parser::new(message_bytes),
             session: Session::new(&config.limits, now),
             outbox: Outbox::default(),

@@ -125,11 +125,10 @@ impl State {
 mod tests {
     use super::*;
     use crate::hub::row::RowFrame;
-    use tickwire_common::wire::frame::Marks;
 
     fn row(view: u32, v: u64) -> DueRow {
         let text = format!("{{\"v\":{v}}}");
-        let frame = RowFrame::new(ViewId(view), "S", &Marks::default(), v, text.as_bytes());
+        let frame = RowFrame::new(ViewId(view), "S".into(), None, false, v, text.into());
         DueRow { frame: Arc::new(frame), folded: 0 }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slab::Slab;
+use tickwire_common::wire::encoding::Encoding;
 
 use super::row::{RowFrame, ViewId};
 
@@ -205,6 +206,7 @@ impl Outbox {
     pub fn flush(
         &mut self,
         round: &[DueRow],
+        encoding: Encoding,
         scratch: &mut Vec<u8>,
         socket: &mut impl Write,
         now: Instant,
@@ -217,13 +219,13 @@ impl Outbox {
             if let Some(frame) = self.lone_row(round, next) {
                 next += 1;
                 self.written += 1;
-                if !self.write(frame.bytes(), socket)? {
+                if !self.write(frame.bytes(encoding), socket)? {
                     return Ok(self.block(round, next, now));
                 }
                 continue;
             }
             scratch.clear();
-            self.gather(round, &mut next, scratch);
+            self.gather(round, &mut next, scratch, encoding);
             if scratch.is_empty() {
                 self.due.clear();
                 if let Some(since) = self.blocked_since.take() {
@@ -245,7 +247,7 @@ impl Outbox {
     }
 
     /// Fills `scratch` with what goes next: replies, then rows.
-    fn gather(&mut self, round: &[DueRow], next: &mut usize, scratch: &mut Vec<u8>) {
+    fn gather(&mut self, round: &[DueRow], next: &mut usize, scratch: &mut Vec<u8>, encoding: Encoding) {
         while scratch.len() < WRITE_BYTES {
             if let Some(frame) = self.control.pop_front() {
                 self.control_bytes -= frame.len();
@@ -253,12 +255,12 @@ impl Outbox {
             } else if let Some((index, _)) = self.due.get(*next) {
                 *next += 1;
                 if let Some(row) = round.get(*index as usize) {
-                    row.frame.push_skipped(scratch, row.folded);
+                    row.frame.push_skipped(scratch, row.folded, encoding);
                     self.written += 1;
                 }
             } else if let Some(slot) = self.dirty.pop_front() {
                 if let Some(row) = self.slots.get_mut(slot as usize).and_then(|slot| slot.pending.take()) {
-                    row.frame.push_skipped(scratch, row.folded);
+                    row.frame.push_skipped(scratch, row.folded, encoding);
                     self.written += 1;
                 }
             } else {

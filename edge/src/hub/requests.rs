@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use tickwire_common::time::now_us;
 use tickwire_common::wire::close::CloseCode;
+use tickwire_common::wire::encoding::{Encoding, RowKind};
 use tickwire_common::wire::error::{ErrorBody, ErrorCode};
-use tickwire_common::wire::frame::{DATA_CLOSE, Failed, Outcome, Reply, SNAPSHOT_OPEN};
+use tickwire_common::wire::frame::{Failed, Outcome, Reply};
 use tickwire_common::wire::request::{Method, Request, Subscribe};
 
 use super::ask::{AnswerForm, SubscribeAsk};
@@ -179,7 +180,7 @@ impl Worker {
             }
         }
         client.session.end();
-        let total = client.outbox.len();
+        let (total, encoding) = (client.outbox.len(), client.encoding);
         self.asks.release(twice);
         let outcome = Outcome {
             subscribed: Some(answer.grants.iter().map(|grant| grant.name.to_string()).collect()),
@@ -188,7 +189,7 @@ impl Worker {
             ..Outcome::default()
         };
         self.reply(key, "subscribe", answer.form.req_id.as_deref(), answer.form.time_in, &outcome);
-        if let Some(snapshot) = snapshot(&answer.form, &answer.grants) {
+        if let Some(snapshot) = snapshot(&answer.form, &answer.grants, encoding) {
             self.say(key, frame::text(&snapshot));
         }
         if let Some(asked) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
@@ -251,17 +252,18 @@ impl Worker {
     }
 }
 
-fn snapshot(form: &AnswerForm, grants: &[Grant]) -> Option<Vec<u8>> {
-    let mut out = SNAPSHOT_OPEN.to_vec();
+fn snapshot(form: &AnswerForm, grants: &[Grant], encoding: Encoding) -> Option<Vec<u8>> {
+    let open = encoding.open(RowKind::Snapshot);
+    let mut out = open.to_vec();
     for (at, row) in grants.iter().filter_map(|grant| form.row(grant)).enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(row.object());
+        out.extend_from_slice(row.object(encoding));
     }
-    if out.len() == SNAPSHOT_OPEN.len() {
+    if out.len() == open.len() {
         return None;
     }
-    out.extend_from_slice(DATA_CLOSE);
+    out.extend_from_slice(encoding.close());
     Some(out)
 }

@@ -1,7 +1,10 @@
-//! A row framed once: the bytes that every client of a name shares.
+//! A row framed once per encoding: the bytes that every client of a name shares.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tickwire_common::wire::frame::{DATA_CLOSE, Marks, UPDATE_OPEN, push_row_open, push_row_rest};
+use tickwire_common::wire::encoding::{EdgeRow, Encoding, RowKind};
 
 use crate::ws::Opcode;
 use crate::ws::frame::{HEADER_BYTES_MAX, push_header};
@@ -10,59 +13,92 @@ use crate::ws::frame::{HEADER_BYTES_MAX, push_header};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ViewId(pub u32);
 
-/// One row of one view as a whole WebSocket frame.
-#[derive(Debug, PartialEq, Eq)]
+/// One row of one view as a whole WebSocket frame, made when the first client of an encoding needs it.
+#[derive(Debug)]
 pub struct RowFrame {
     /// Whose row.
     pub view: ViewId,
     /// The row's version.
     pub v: u64,
-    /// Whether it was framed as stale.
+    /// Whether it is marked as stale.
     pub stale: bool,
+    name: Arc<str>,
+    venue: Option<Arc<str>>,
+    row: Bytes,
+    forms: [OnceLock<Form>; Encoding::COUNT],
+}
+
+/// The frame in one encoding.
+#[derive(Debug)]
+struct Form {
     bytes: Bytes,
     header_len: usize,
-    /// Where marks go: behind the name.
-    marks_at: usize,
+    /// Where the mark of a skipped client goes.
+    mark: Range<usize>,
 }
 
 impl RowFrame {
-    /// Frames a row that passed [`tickwire_common::row::check`].
-    pub fn new(view: ViewId, name: &str, marks: &Marks<'_>, v: u64, row: &[u8]) -> Self {
-        let mut payload = Vec::with_capacity(UPDATE_OPEN.len() + name.len() + row.len() + 64);
-        payload.extend_from_slice(UPDATE_OPEN);
-        push_row_open(&mut payload, name);
-        let marks_at = payload.len();
-        marks.push(&mut payload);
-        push_row_rest(&mut payload, row);
-        payload.extend_from_slice(DATA_CLOSE);
+    /// A row that passed [`tickwire_common::row::check`]; `venue` where the name does not say it.
+    pub fn new(
+        view: ViewId,
+        name: Arc<str>,
+        venue: Option<Arc<str>>,
+        stale: bool,
+        v: u64,
+        row: Bytes,
+    ) -> Self {
+        Self { view, v, stale, name, venue, row, forms: Default::default() }
+    }
+
+    fn form(&self, encoding: Encoding) -> &Form {
+        // The index is below the number of encodings.
+        static NONE: Form = Form { bytes: Bytes::new(), header_len: 0, mark: 0..0 };
+        self.forms.get(encoding.index()).map_or(&NONE, |place| place.get_or_init(|| self.frame(encoding)))
+    }
+
+    fn frame(&self, encoding: Encoding) -> Form {
+        let open = encoding.open(RowKind::Update);
+        let mut payload = Vec::with_capacity(open.len() + self.name.len() + self.row.len() + 64);
+        payload.extend_from_slice(open);
+        let row = EdgeRow {
+            name: &self.name,
+            id: self.view.0,
+            venue: self.venue.as_deref(),
+            stale: self.stale,
+            row: &self.row,
+        };
+        let mark = encoding.push_row(&mut payload, &row);
+        payload.extend_from_slice(encoding.close());
         let mut bytes = Vec::with_capacity(HEADER_BYTES_MAX + payload.len());
         push_header(&mut bytes, Opcode::Text, payload.len());
         let header_len = bytes.len();
         bytes.extend_from_slice(&payload);
-        Self { view, v, stale: marks.stale, bytes: bytes.into(), header_len, marks_at: header_len + marks_at }
+        Form { bytes: bytes.into(), header_len, mark: header_len + mark.start..header_len + mark.end }
     }
 
     /// The whole frame.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn bytes(&self, encoding: Encoding) -> &[u8] {
+        &self.form(encoding).bytes
     }
 
-    /// The row object alone, for a snapshot of many.
-    pub fn object(&self) -> &[u8] {
-        let start = self.header_len + UPDATE_OPEN.len();
-        self.bytes.get(start..self.bytes.len() - DATA_CLOSE.len()).unwrap_or_default()
+    /// The row alone, for a snapshot of many.
+    pub fn object(&self, encoding: Encoding) -> &[u8] {
+        let form = self.form(encoding);
+        let start = form.header_len + encoding.open(RowKind::Update).len();
+        form.bytes.get(start..form.bytes.len() - encoding.close().len()).unwrap_or_default()
     }
 
     /// Appends the frame with the number of rows that were folded into it for one client.
-    pub fn push_skipped(&self, out: &mut Vec<u8>, skipped: u32) {
+    pub fn push_skipped(&self, out: &mut Vec<u8>, skipped: u32, encoding: Encoding) {
+        let form = self.form(encoding);
         if skipped == 0 {
-            out.extend_from_slice(&self.bytes);
+            out.extend_from_slice(&form.bytes);
             return;
         }
         let mut mark = Vec::with_capacity(24);
-        Marks { skipped, ..Marks::default() }.push(&mut mark);
-        let (head, tail) = self.bytes.split_at(self.marks_at);
-        let head = head.get(self.header_len..).unwrap_or_default();
+        encoding.push_skipped(&mut mark, skipped);
+        let head = form.bytes.get(form.header_len..form.mark.start).unwrap_or_default();
+        let tail = form.bytes.get(form.mark.end..).unwrap_or_default();
         push_header(out, Opcode::Text, head.len() + mark.len() + tail.len());
         for part in [head, &mark, tail] {
             out.extend_from_slice(part);
@@ -76,17 +112,18 @@ mod tests {
 
     #[test]
     fn one_frame_serves_updates_snapshots_and_slow_clients() {
-        let marks = Marks { venue: Some("binance"), ..Marks::default() };
-        let frame = RowFrame::new(ViewId(1), "BTC/USDT", &marks, 7, br#"{"v":7,"price":1.5}"#);
+        let row = Bytes::from_static(br#"{"v":7,"price":1.5}"#);
+        let frame = RowFrame::new(ViewId(1), "BTC/USDT".into(), Some("binance".into()), false, 7, row);
+        let json = Encoding::Json;
         let object = r#"{"symbol":"BTC/USDT","venue":"binance","v":7,"price":1.5}"#;
         let update = format!(r#"{{"channel":"ticker","type":"update","data":[{object}]}}"#);
-        assert_eq!(frame.object(), object.as_bytes());
-        assert_eq!(frame.bytes(), crate::ws::frame::text(update.as_bytes()));
+        assert_eq!(frame.object(json), object.as_bytes());
+        assert_eq!(frame.bytes(json), crate::ws::frame::text(update.as_bytes()));
         let mut out = Vec::new();
-        frame.push_skipped(&mut out, 0);
-        assert_eq!(out, frame.bytes());
+        frame.push_skipped(&mut out, 0, json);
+        assert_eq!(out, frame.bytes(json));
         let mut out = Vec::new();
-        frame.push_skipped(&mut out, 12);
+        frame.push_skipped(&mut out, 12, json);
         let skipped = update.replace(r#""BTC/USDT","#, r#""BTC/USDT","skipped":12,"#);
         assert_eq!(out, crate::ws::frame::text(skipped.as_bytes()));
     }

@@ -209,6 +209,7 @@ impl Worker {
         entry.insert(Client::new(
             socket,
             arrival.mode,
+            arrival.encoding,
             arrival.permit,
             self.generation,
             self.now,
@@ -293,7 +294,13 @@ impl Worker {
         if !client.outbox.has_waiting() {
             return;
         }
-        let flushed = client.outbox.flush(&self.round, &mut self.scratch, &mut client.socket, self.now);
+        let flushed = client.outbox.flush(
+            &self.round,
+            client.encoding,
+            &mut self.scratch,
+            &mut client.socket,
+            self.now,
+        );
         self.meters.rows_out.increment(client.outbox.take_written());
         self.meters.skipped.increment(client.outbox.take_uncounted());
         match flushed {

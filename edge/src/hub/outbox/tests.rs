@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use tickwire_common::wire::frame::Marks;
+use tickwire_common::wire::encoding::Encoding;
 
 /// A socket that takes so many bytes and then is full.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Write for Pipe {
 
 fn row(view: u32, v: u64) -> DueRow {
     let text = format!("{{\"v\":{v}}}");
-    let frame = RowFrame::new(ViewId(view), &format!("S{view}"), &Marks::default(), v, text.as_bytes());
+    let frame = RowFrame::new(ViewId(view), format!("S{view}").into(), None, false, v, text.into());
     DueRow { frame: Arc::new(frame), folded: 0 }
 }
 
@@ -77,7 +77,10 @@ fn a_client_that_keeps_up_gets_every_row_as_it_came() {
     let (mut outbox, mut pipe) = (seated(2), Pipe { room: 10_000, ..Pipe::default() });
     let round = [row(0, 1), row(0, 2), row(1, 3), row(0, 4)];
     offer(&mut outbox, &round);
-    assert_eq!(outbox.flush(&round, &mut Vec::new(), &mut pipe, Instant::now()).unwrap(), Flushed::All);
+    assert_eq!(
+        outbox.flush(&round, Encoding::Json, &mut Vec::new(), &mut pipe, Instant::now()).unwrap(),
+        Flushed::All
+    );
     assert_eq!(read(&pipe.taken), ["S0@1+0", "S0@2+0", "S1@3+0", "S0@4+0"]);
     assert!(!outbox.has_waiting());
 }
@@ -88,14 +91,17 @@ fn a_full_socket_folds_to_the_newest_row_a_symbol_and_says_how_many() {
     let now = Instant::now();
     let first = [row(0, 1)];
     offer(&mut outbox, &first);
-    assert_eq!(outbox.flush(&first, &mut Vec::new(), &mut pipe, now).unwrap(), Flushed::Blocked);
+    assert_eq!(
+        outbox.flush(&first, Encoding::Json, &mut Vec::new(), &mut pipe, now).unwrap(),
+        Flushed::Blocked
+    );
     for v in 2..6 {
         let round = [row(0, v), row(1, v + 100)];
         offer(&mut outbox, &round);
         assert!(outbox.blocked_since().is_some());
     }
     pipe.room = 10_000;
-    assert_eq!(outbox.flush(&[], &mut Vec::new(), &mut pipe, now).unwrap(), Flushed::All);
+    assert_eq!(outbox.flush(&[], Encoding::Json, &mut Vec::new(), &mut pipe, now).unwrap(), Flushed::All);
     // The first row was on its way when the socket filled; of the others the newest is left.
     assert_eq!(read(&pipe.taken), ["S0@1+0", "S0@5+3", "S1@105+3"]);
     assert_eq!((outbox.take_skipped(), outbox.take_skipped()), (6, 0));
@@ -109,7 +115,7 @@ fn replies_keep_their_order_and_go_before_rows() {
     offer(&mut outbox, &round);
     outbox.control(crate::ws::frame::text(b"first"), CONTROL_BYTES_MAX).unwrap();
     outbox.control(crate::ws::frame::text(b"second"), CONTROL_BYTES_MAX).unwrap();
-    outbox.flush(&round, &mut Vec::new(), &mut pipe, Instant::now()).unwrap();
+    outbox.flush(&round, Encoding::Json, &mut Vec::new(), &mut pipe, Instant::now()).unwrap();
     assert_eq!(read(&pipe.taken), ["first", "second", "S0@1+0", "S0@2+0"]);
 }
 
@@ -127,7 +133,7 @@ fn a_left_seat_gets_nothing_more() {
     let round = [row(0, 1), row(1, 2)];
     offer(&mut outbox, &round);
     assert_eq!(outbox.leave_slot(0).map(|slot| slot.view), Some(ViewId(0)));
-    outbox.flush(&round, &mut Vec::new(), &mut pipe, Instant::now()).unwrap();
+    outbox.flush(&round, Encoding::Json, &mut Vec::new(), &mut pipe, Instant::now()).unwrap();
     assert_eq!(read(&pipe.taken), ["S1@2+0"]);
     assert_eq!((outbox.len(), outbox.slot_of(ViewId(0)), outbox.slot_of(ViewId(1))), (1, None, Some(1)));
 }
@@ -145,10 +151,10 @@ proptest! {
             views.iter().for_each(|view| offered[*view as usize] += 1);
             offer(&mut outbox, &round);
             pipe.room += room;
-            outbox.flush(&round, &mut scratch, &mut pipe, Instant::now()).unwrap();
+            outbox.flush(&round, Encoding::Json, &mut scratch, &mut pipe, Instant::now()).unwrap();
         }
         pipe.room = usize::MAX;
-        prop_assert_eq!(outbox.flush(&[], &mut scratch, &mut pipe, Instant::now()).unwrap(), Flushed::All);
+        prop_assert_eq!(outbox.flush(&[], Encoding::Json, &mut scratch, &mut pipe, Instant::now()).unwrap(), Flushed::All);
         let mut told = [0u64; 3];
         let mut last = [0u64; 3];
         for seen in read(&pipe.taken) {

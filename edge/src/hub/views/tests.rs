@@ -30,7 +30,15 @@ fn clients() -> (TcpListener, Slab<Client>) {
     for generation in 0..CLIENTS {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let permit = Permit(Arc::default());
-        clients.insert(Client::new(socket, Mode::Stream, permit, generation, Instant::now(), &config));
+        clients.insert(Client::new(
+            socket,
+            Mode::Stream,
+            tickwire_common::wire::encoding::Encoding::Json,
+            permit,
+            generation,
+            Instant::now(),
+            &config,
+        ));
     }
     (listener, clients)
 }
