@@ -14,7 +14,7 @@ use tickwire_common::time::now_ms;
 use tickwire_common::wire::frame::heartbeat;
 use tickwire_nats::Nats;
 use tickwire_nats::snapshot::Snapshots;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -26,6 +26,9 @@ use crate::hub::ask::ASKS_MAX;
 use crate::rest::{self, Rest};
 use crate::ws::frame;
 
+/// Connections that wait to be accepted; the kernel takes `net.core.somaxconn` if that is less.
+const ACCEPT_QUEUE: u32 = 65_535;
+
 /// Runs the edge until a signal or a failure.
 ///
 /// # Errors
@@ -33,8 +36,8 @@ use crate::ws::frame;
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown_signal()?;
     let metrics = Metrics::install()?;
-    let listener = bind(config.listen, "edge.listen").await?;
-    let admin_listener = bind(config.admin_listen, "admin.listen").await?;
+    let listener = bind(config.listen, "edge.listen")?;
+    let admin_listener = bind(config.admin_listen, "admin.listen")?;
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
     let nats = Nats::connect(&config.nats, "edge").await?;
 
@@ -63,11 +66,20 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     Ok(verdict.exit_code())
 }
 
-async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let hint = || {
         format!("{setting} = {address} cannot be opened; is another program using it? Choose another port")
     };
-    TcpListener::bind(address).await.with_context(hint)
+    listen(address).with_context(hint)
+}
+
+/// A listener whose queue takes a storm of reconnects: the kernel drops what does not fit, and those clients try again
+/// only after a second.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 /// What speaks against new clients.
