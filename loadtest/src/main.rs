@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Clients(ClientsArgs),
+    Clients(Box<ClientsArgs>),
     Exchange(ExchangeArgs),
     Convert(ConvertArgs),
 }
@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     let _telemetry = telemetry::init("tickwire-loadtest", Format::Text, &cli.log_filter, None)?;
     match cli.command {
-        Command::Clients(args) => clients::run(args),
+        Command::Clients(args) => clients::run(*args),
         Command::Exchange(args) => exchange(&args).await,
         Command::Convert(args) => {
             let done = convert(&args).context("convert")?;

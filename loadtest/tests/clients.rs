@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tickwire_common::time::now_us;
-use tickwire_common::wire::frame::{self, Connected, DATA_CLOSE, Limits, Marks, Outcome, Reply};
+use tickwire_common::wire::frame::{self, Connected, DATA_CLOSE, Marks, Outcome, Reply};
+use tickwire_common::wire::limits::Limits;
 use tickwire_common::wire::request::{self, Method};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -130,14 +131,7 @@ fn choose_protocol(
 
 /// Welcome, ack and snapshot.
 async fn greet(socket: &mut Socket) {
-    let limits = Limits {
-        symbols: 10,
-        symbols_per_request: 10,
-        msgs_per_s: 10,
-        msgs_burst: 10,
-        message_bytes: 10_000,
-    };
-    say(socket, Connected::new("test", 10_000, limits, None).encode()).await;
+    say(socket, Connected::new("test", 10_000, Limits::default(), None).encode()).await;
     let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
     let Method::Subscribe(subscribe) = request::parse(&text).unwrap().method else { panic!("{text}") };
     assert_eq!((subscribe.symbols.as_slice(), subscribe.snapshot), (&[SYMBOL.to_owned()][..], true));

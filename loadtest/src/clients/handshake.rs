@@ -3,8 +3,13 @@
 //!
 //! Obeys <https://www.rfc-editor.org/rfc/rfc6455>, sections 1.3 and 4.1.
 
+use std::str::FromStr;
+
 use thiserror::Error;
 use tickwire_common::wire::SUBPROTOCOL_JSON;
+
+/// The subprotocol of positional rows, see docs/WIRE.md.
+const SUBPROTOCOL_ARRAY: &str = "tickwire.v1.array";
 
 /// Section 1.3: the sample key and the answer that it must get.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -31,36 +36,71 @@ pub(crate) enum HandshakeError {
     /// A subprotocol or an extension that was not offered.
     #[error("a subprotocol or extension that was not offered")]
     NotOffered,
+    /// The server speaks another encoding than the one that was asked for.
+    #[error("the server does not speak tickwire.v1.array")]
+    NoArray,
     /// No end of the answer in 16 KiB.
     #[error("answer over 16 KiB")]
     TooLong,
 }
 
-/// The request that opens a WebSocket at `path` of `host` (with its port).
-pub(crate) fn request(host: &str, path: &str) -> Vec<u8> {
+/// `--encoding`: how rows are to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Objects.
+    Json,
+    /// Arrays with a number in place of the name.
+    Array,
+}
+
+impl FromStr for Encoding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "array" => Ok(Self::Array),
+            _ => Err(format!("{text:?} is not an encoding; there are json, array")),
+        }
+    }
+}
+
+impl Encoding {
+    fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => SUBPROTOCOL_JSON,
+            Self::Array => SUBPROTOCOL_ARRAY,
+        }
+    }
+}
+
+/// The request that opens a WebSocket at `path` of `host` (with its port) and offers one encoding.
+pub(crate) fn request(host: &str, path: &str, encoding: Encoding) -> Vec<u8> {
+    let subprotocol = encoding.subprotocol();
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Protocol: {SUBPROTOCOL_JSON}\r\nUser-Agent: tickwire-loadtest/{}\r\n\r\n",
+         Sec-WebSocket-Protocol: {subprotocol}\r\nUser-Agent: tickwire-loadtest/{}\r\n\r\n",
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes()
 }
 
-/// Reads the answer at the beginning of `bytes` and how many bytes it took; `None` if it is not complete.
+/// Reads the answer at the beginning of `bytes` and how many bytes it took; `None` if it is not complete. No word of a
+/// subprotocol means JSON.
 ///
 /// # Errors
 /// [`HandshakeError`].
-pub(crate) fn read_answer(bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
+pub(crate) fn read_answer(bytes: &[u8], offered: Encoding) -> Result<Option<usize>, HandshakeError> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > ANSWER_BYTES_MAX { Err(HandshakeError::TooLong) } else { Ok(None) };
     };
     let head = bytes.get(..end).unwrap_or_default();
-    check(std::str::from_utf8(head).map_err(|_| HandshakeError::NotHttp)?)?;
+    check(std::str::from_utf8(head).map_err(|_| HandshakeError::NotHttp)?, offered)?;
     Ok(Some(end + 4))
 }
 
-fn check(head: &str) -> Result<(), HandshakeError> {
+fn check(head: &str, offered: Encoding) -> Result<(), HandshakeError> {
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|line| line.get(..3));
     let status = status.and_then(|code| code.parse().ok()).ok_or(HandshakeError::NotHttp)?;
@@ -84,12 +124,13 @@ fn check(head: &str) -> Result<(), HandshakeError> {
     if values("sec-websocket-accept") != [ACCEPT] {
         return Err(HandshakeError::Accept);
     }
-    let offered = values("sec-websocket-protocol").iter().all(|protocol| *protocol == SUBPROTOCOL_JSON);
-    if offered && values("sec-websocket-extensions").is_empty() {
-        Ok(())
-    } else {
-        Err(HandshakeError::NotOffered)
+    let spoken = values("sec-websocket-protocol");
+    if !values("sec-websocket-extensions").is_empty()
+        || spoken.iter().any(|name| *name != offered.subprotocol())
+    {
+        return Err(HandshakeError::NotOffered);
     }
+    if spoken.is_empty() && offered == Encoding::Array { Err(HandshakeError::NoArray) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -100,15 +141,19 @@ mod tests {
     const GOOD: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: tickwire.v1.json\r\n\r\n";
 
+    fn read(bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        read_answer(bytes, Encoding::Json)
+    }
+
     #[test]
     fn a_good_answer_ends_where_frames_begin() {
         let stream = format!("{GOOD}\u{1}");
-        assert_eq!(read_answer(stream.as_bytes()), Ok(Some(GOOD.len())));
+        assert_eq!(read(stream.as_bytes()), Ok(Some(GOOD.len())));
         for end in 0..GOOD.len() {
-            assert_eq!(read_answer(&GOOD.as_bytes()[..end]), Ok(None));
+            assert_eq!(read(&GOOD.as_bytes()[..end]), Ok(None));
         }
         let plain = GOOD.replace("Sec-WebSocket-Protocol: tickwire.v1.json\r\n", "");
-        assert_eq!(read_answer(plain.as_bytes()), Ok(Some(plain.len())));
+        assert_eq!(read(plain.as_bytes()), Ok(Some(plain.len())));
     }
 
     #[test]
@@ -126,19 +171,33 @@ mod tests {
                 HandshakeError::NotOffered,
             ),
         ] {
-            assert_eq!(read_answer(GOOD.replace(from, to).as_bytes()), Err(error), "{to}");
+            assert_eq!(read(GOOD.replace(from, to).as_bytes()), Err(error), "{to}");
         }
-        assert_eq!(read_answer(&vec![b'x'; ANSWER_BYTES_MAX + 1]), Err(HandshakeError::TooLong));
+        assert_eq!(read(&vec![b'x'; ANSWER_BYTES_MAX + 1]), Err(HandshakeError::TooLong));
     }
 
     #[test]
     fn the_request_is_a_whole_handshake() {
-        let request = String::from_utf8(request("127.0.0.1:8080", "/v1/stream")).unwrap();
+        let request = String::from_utf8(request("127.0.0.1:8080", "/v1/stream", Encoding::Array)).unwrap();
         assert!(request.starts_with("GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"), "{request}");
         assert!(
             request.ends_with("\r\n\r\n") && request.contains("Sec-WebSocket-Version: 13\r\n"),
             "{request}"
         );
+        assert!(request.contains("\r\nSec-WebSocket-Protocol: tickwire.v1.array\r\n"), "{request}");
+    }
+
+    #[test]
+    fn arrays_are_spoken_only_where_the_server_says_so() {
+        let asked = |answer: &str| read_answer(answer.as_bytes(), Encoding::Array);
+        let arrays = GOOD.replace("v1.json", "v1.array");
+        assert_eq!(asked(&arrays), Ok(Some(arrays.len())));
+        assert_eq!(asked(GOOD), Err(HandshakeError::NotOffered));
+        assert_eq!(
+            asked(&GOOD.replace("Sec-WebSocket-Protocol: tickwire.v1.json\r\n", "")),
+            Err(HandshakeError::NoArray)
+        );
+        assert_eq!(read(arrays.as_bytes()), Err(HandshakeError::NotOffered));
     }
 
     proptest! {
@@ -146,7 +205,7 @@ mod tests {
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
             let mut answer = bytes;
             answer.extend_from_slice(b"\r\n\r\n");
-            let _ = read_answer(&answer);
+            let _ = read(&answer);
         }
     }
 }

@@ -2,9 +2,10 @@
 //! the client protocol of docs/WIRE.md over its own framing, because 10,000 clients have to fit on one core beside what
 //! they measure; goal: 2 us of CPU a received row.
 //!
-//! In the order of a run: the plan (`args`, `symbols`, `target`, `threshold`), the loop (`run`, `phase`, `pool`,
-//! `socket`, `interrupt`), one client (`client`, `handshake`, `frame`, `scan`, `notice`), what is checked (`bench`,
-//! `delivery`, `latency`, `tally`), and what comes out (`report`).
+//! In the order of a run: the plan (`args`, `mix`, `choice`, `symbols`, `target`, `threshold`), the loop (`run`,
+//! `phase`, `pool`, `timers`, `peer`, `socket`, `interrupt`), one client (`client`, `handshake`, `frame`, `scan`,
+//! `array`, `notice`), what is checked (`bench`, `delivery`, `latency`, `pulse`, `class`, `tally`), and what comes out
+//! (`report`).
 
 use std::fs;
 use std::io::Write as _;
@@ -13,18 +14,24 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 mod args;
+mod choice;
 mod host;
+mod mistakes;
+mod mix;
 mod symbols;
 mod target;
 mod threshold;
 mod units;
 
 mod interrupt;
+mod peer;
 mod phase;
 mod pool;
 mod run;
 mod socket;
+mod timers;
 
+mod array;
 mod client;
 mod frame;
 mod handshake;
@@ -32,8 +39,10 @@ mod notice;
 mod scan;
 
 mod bench;
+mod class;
 mod delivery;
 mod latency;
+mod pulse;
 mod tally;
 
 mod report;

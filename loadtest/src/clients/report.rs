@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::args::Plan;
+use super::class::Classes;
 use super::delivery::Loss;
 use super::host::Host;
 use super::latency::Percentiles;
@@ -73,7 +74,10 @@ pub(crate) struct Report {
     settle_us: Percentiles,
     latency_us: Percentiles,
     negative_latencies: u64,
+    age_us: Percentiles,
+    gap_us: Percentiles,
     delivery: Loss,
+    classes: Classes,
     counters: Tally,
     own: Own,
     thresholds: Vec<Judgement>,
@@ -98,7 +102,7 @@ impl Config {
     fn of(plan: &Plan) -> Self {
         Self {
             url: plan.target.to_string(),
-            clients: plan.clients,
+            clients: plan.classes.len(),
             symbols: plan.names.len(),
             per_client: plan.per_client,
             ramp_us: as_us(plan.ramp),
@@ -132,7 +136,10 @@ impl Report {
             settle_us,
             latency_us,
             negative_latencies: measured.negative,
+            age_us: measured.age_us,
+            gap_us: measured.gap_us,
             delivery: measured.loss,
+            classes: measured.classes,
             counters: measured.tally,
             own: measured.own,
             thresholds,
@@ -153,12 +160,15 @@ impl Report {
 fn figures(measured: &Measured) -> Figures {
     Figures {
         latency: measured.latency_us,
+        age: measured.age_us,
+        gap: measured.gap_us,
         lost: measured.loss.lost,
         disorder: measured.tally.disorder,
         duplicates: measured.tally.duplicates,
+        went_back: measured.classes.went_back(),
         closed: measured.tally.closes.total(),
         errors: measured.tally.errors(),
-        connected: measured.connected,
+        connected: measured.classes.steady().connected,
         rows: measured.tally.rows,
     }
 }

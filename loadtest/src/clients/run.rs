@@ -8,6 +8,7 @@ use serde::Serialize;
 use tickwire_common::time::now_us;
 
 use super::args::Plan;
+use super::class::Classes;
 use super::delivery::Loss;
 use super::host;
 use super::interrupt::Interrupts;
@@ -41,6 +42,8 @@ pub(crate) struct Sample {
     /// Clients so far that did not become live.
     pub(crate) failures: u64,
     pub(crate) latency_us: Percentiles,
+    /// How old the prices had become that rows of this second replaced.
+    pub(crate) age_us: Percentiles,
     /// Longest that this process may have left a ready socket waiting, µs.
     pub(crate) own_lag_us: u64,
 }
@@ -72,6 +75,12 @@ pub(crate) struct Measured {
     /// From the scheduled begin of a client to its last ack, µs.
     pub(crate) settle_us: Percentiles,
     pub(crate) latency_us: Percentiles,
+    /// How old the price had become that a row replaced, or that was held when the window ended.
+    pub(crate) age_us: Percentiles,
+    /// Of each steady client the longest time without a row in the window; `rows` counts clients.
+    pub(crate) gap_us: Percentiles,
+    /// What happened to each class of clients.
+    pub(crate) classes: Classes,
     /// Rows that came before their own `v`.
     pub(crate) negative: u64,
     pub(crate) loss: Loss,
@@ -171,7 +180,7 @@ impl<'a> Run<'a> {
         let facts = Facts {
             elapsed: self.phase_begun.elapsed(),
             settled: self.pool.settled(),
-            live: self.pool.live(),
+            live: self.pool.remaining(),
             interrupted: self.interrupts.count() > self.interrupts_before,
             drained: self.phase == Phase::Drain && self.drained(),
         };
@@ -181,7 +190,7 @@ impl<'a> Run<'a> {
         self.result.drained = facts.drained;
         match next {
             Phase::Measure => self.open(),
-            Phase::Drain => self.shut(facts.elapsed),
+            Phase::Drain => self.shut(facts.elapsed)?,
             _ => {}
         }
         (self.phase, self.phase_begun) = (next, Instant::now());
@@ -191,19 +200,18 @@ impl<'a> Run<'a> {
 
     /// Nothing of the window came for a while, and every live client has its last row.
     fn drained(&self) -> bool {
-        let live = self.pool.clients().filter(|(_, live)| *live).map(|(slots, _)| slots);
+        let live = self.pool.steady().filter(|(_, live)| *live).map(|(slots, _)| slots);
         self.last_row.1.elapsed() >= QUIET && self.pool.bench.delivery.caught_up(live)
     }
 
     fn open(&mut self) {
-        self.pool.bench.delivery.open();
-        self.pool.bench.latency.open();
+        self.pool.open(now_us());
         self.cpu_before = host::thread_cpu();
         self.result.received = self.pool.bench.tally.update_rows;
     }
 
-    fn shut(&mut self, window: Duration) {
-        self.pool.bench.delivery.close(now_us());
+    fn shut(&mut self, window: Duration) -> anyhow::Result<()> {
+        self.result.gap_us = self.pool.shut(now_us())?;
         let cpu = self.cpu_before.zip(host::thread_cpu()).map(|(before, now)| now.saturating_sub(before));
         let cpu_us = cpu.map(as_us);
         let permille = |cpu_us: u64| cpu_us.saturating_mul(1_000) / as_us(window).max(1);
@@ -212,11 +220,14 @@ impl<'a> Run<'a> {
         self.result.received = self.pool.bench.tally.update_rows - self.result.received;
         self.result.window = window;
         self.result.connected = self.pool.live() as u64;
+        self.pool.calm_down();
+        Ok(())
     }
 
     fn end_second(&mut self) -> anyhow::Result<()> {
         self.pool.expire();
         let latency_us = self.pool.bench.latency.end_second()?;
+        let age_us = self.pool.bench.age.end_second()?;
         let tally = &self.pool.bench.tally;
         let (rows, bytes) = (tally.update_rows, tally.bytes);
         let sample = Sample {
@@ -229,6 +240,7 @@ impl<'a> Run<'a> {
             closes: tally.closes.total(),
             failures: tally.failures.total(),
             latency_us,
+            age_us,
             own_lag_us: as_us(self.lag_max),
         };
         if !self.plan.quiet && sample.length_us >= as_us(LINE_MIN) {
@@ -242,11 +254,13 @@ impl<'a> Run<'a> {
 
     fn finish(self) -> Measured {
         let Self { mut pool, mut result, .. } = self;
-        result.loss = pool.bench.delivery.settle(pool.clients());
+        result.loss = pool.bench.delivery.settle(pool.steady());
         pool.close();
         result.settle_us = Percentiles::of(&pool.settle);
         result.latency_us = pool.bench.latency.percentiles();
+        result.age_us = pool.bench.age.percentiles();
         result.negative = pool.bench.latency.negative;
+        result.classes = pool.bench.classes;
         result.tally = pool.bench.tally;
         result
     }
@@ -280,6 +294,7 @@ mod tests {
             closes: 2,
             failures: 3,
             latency_us,
+            age_us: Percentiles::default(),
             own_lag_us: 7,
         };
         let line = "   12 s  measure  connected  10000  rows/s    100000  p99   12.3ms  closed 2  failed 3";

@@ -109,30 +109,46 @@ fn skipped(marks: &[u8]) -> Result<u64, Malformed> {
     }
     match memchr::memmem::find(marks, SKIPPED) {
         None => Ok(0),
-        Some(at) => {
-            let digits = marks.get(at + SKIPPED.len()..).unwrap_or_default();
-            let len = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let text = digits.get(..len).and_then(|digits| std::str::from_utf8(digits).ok());
-            text.and_then(|text| text.parse().ok()).ok_or(Malformed)
-        }
+        Some(at) => Ok(digits(marks.get(at + SKIPPED.len()..).unwrap_or_default())?.0),
     }
 }
 
-/// The integer at the beginning of `digits` and what follows it, which must be `,` or `}`.
+/// The integer at the beginning of `text` and what follows it, which must be `,` or `}`.
 #[inline]
-fn integer(digits: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let mut value = 0u64;
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                let shifted = value.checked_mul(10).ok_or(Malformed)?;
-                value = shifted.checked_add(u64::from(byte - b'0')).ok_or(Malformed)?;
-            }
-            b',' | b'}' if at > 0 => return Ok((value, digits.get(at..).unwrap_or_default())),
-            _ => return Err(Malformed),
-        }
+fn integer(text: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    match digits(text)? {
+        (value, tail @ [b',' | b'}', ..]) => Ok((value, tail)),
+        _ => Err(Malformed),
     }
-    Err(Malformed)
+}
+
+/// The integer at the beginning of `text`, which has at least one digit, and what follows it.
+///
+/// # Errors
+/// [`Malformed`] if there is no digit, or more than 64 bits.
+#[inline]
+pub(crate) fn digits(text: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut value = 0u64;
+    let mut count = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Nineteen digits always fit.
+        value = match count {
+            0..19 => value * 10 + u64::from(digit),
+            _ => value
+                .checked_mul(10)
+                .and_then(|value| value.checked_add(u64::from(digit)))
+                .ok_or(Malformed)?,
+        };
+        count += 1;
+    }
+    match count {
+        0 => Err(Malformed),
+        _ => Ok((value, text.get(count..).unwrap_or_default())),
+    }
 }
 
 #[cfg(test)]

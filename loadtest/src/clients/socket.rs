@@ -9,14 +9,26 @@ use std::net::{IpAddr, SocketAddr};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
+/// The receive buffer of a client that reads little, in bytes: what it does not take has to wait at the server, not in
+/// the megabytes that the kernel would let this side's buffer grow to.
+const SMALL_BUFFER_BYTES: usize = 4 * 1024;
+
 /// Begins to connect; the socket becomes writable when that is decided.
 ///
 /// # Errors
 /// What the kernel says at once.
-pub(crate) fn connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+pub(crate) fn connect(
+    target: SocketAddr,
+    source: Option<IpAddr>,
+    small_buffer: bool,
+) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    if small_buffer {
+        // Before the connect, because the handshake announces it.
+        socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
+    }
     if let Some(source) = source {
         bind_address_no_port(&socket)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;

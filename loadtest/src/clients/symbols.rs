@@ -1,16 +1,13 @@
-//! Which symbols there are, and which of them each client takes.
+//! Which symbols there are: named, listed by the server, or in a file.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
 use tickwire_common::symbol::{Symbol, Topic};
-
-use super::target::Target;
 
 /// What `--symbols` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +33,17 @@ impl FromStr for SymbolSource {
 }
 
 impl SymbolSource {
-    /// The names, each once, in the order given.
+    /// The names, each once, in the order given; `listed` asks the server for its own.
     ///
     /// # Errors
     /// A sentence if there is none, one is not a name, or the source cannot be read.
-    pub(crate) fn names(&self, target: &Target, address: SocketAddr) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn names(
+        &self,
+        listed: impl FnOnce() -> anyhow::Result<Vec<String>>,
+    ) -> anyhow::Result<Vec<String>> {
         match self {
             Self::All => {
-                let listed = target.fetch_symbols(address)?;
+                let listed = listed()?;
                 ensure!(
                     !listed.is_empty(),
                     "this server lists no symbol yet; name them, or give --symbols @FILE"
@@ -52,8 +52,7 @@ impl SymbolSource {
             }
             Self::Named(list) => checked(split(list)),
             Self::File(path) => {
-                let text =
-                    fs::read_to_string(path).with_context(|| format!("--symbols @{}", path.display()))?;
+                let text = fs::read_to_string(path).with_context(|| format!("@{}", path.display()))?;
                 checked(split(&text))
             }
         }
@@ -70,44 +69,16 @@ fn checked<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<Vec<Strin
     let mut list = Vec::new();
     for name in names {
         if name.parse::<Topic>().is_err() {
-            Symbol::new(name).with_context(|| format!("--symbols: {name:?}"))?;
+            Symbol::new(name).with_context(|| format!("{name:?}"))?;
         }
         if known.insert(name) {
             list.push(name.to_owned());
         }
     }
     if list.is_empty() {
-        bail!("--symbols: no symbol there; name at least one, like binance:BTC/USDT");
+        bail!("no symbol there; name at least one, like binance:BTC/USDT");
     }
     Ok(list)
-}
-
-/// Deals symbols to clients: each gets `per_client` different ones, every symbol as likely as the others; the same for
-/// the same seed.
-#[derive(Debug)]
-pub(crate) struct Dealer {
-    deck: Vec<u32>,
-    per_client: usize,
-    random: fastrand::Rng,
-}
-
-impl Dealer {
-    /// For `symbols` symbols.
-    pub(crate) fn new(symbols: usize, per_client: usize, seed: u64) -> Self {
-        let deck = (0..u32::try_from(symbols).unwrap_or(u32::MAX)).collect();
-        Self { deck, per_client: per_client.min(symbols), random: fastrand::Rng::with_seed(seed) }
-    }
-
-    /// The next client's symbols, ascending.
-    pub(crate) fn deal(&mut self) -> Vec<u32> {
-        for at in 0..self.per_client {
-            let other = self.random.usize(at..self.deck.len());
-            self.deck.swap(at, other);
-        }
-        let mut hand: Vec<u32> = self.deck.iter().take(self.per_client).copied().collect();
-        hand.sort_unstable();
-        hand
-    }
 }
 
 #[cfg(test)]
@@ -129,19 +100,5 @@ mod tests {
         assert_eq!(source("all"), SymbolSource::All);
         assert_eq!(source("@x.txt"), SymbolSource::File("x.txt".into()));
         assert_eq!(source("A,B"), SymbolSource::Named("A,B".to_owned()));
-    }
-
-    #[test]
-    fn hands_hold_different_symbols_and_all_symbols_are_dealt() {
-        let mut dealer = Dealer::new(50, 7, 3);
-        let hands: Vec<Vec<u32>> = (0..200).map(|_| dealer.deal()).collect();
-        for hand in &hands {
-            assert!(hand.len() == 7 && hand.windows(2).all(|pair| pair[0] < pair[1]), "{hand:?}");
-        }
-        let dealt: HashSet<u32> = hands.iter().flatten().copied().collect();
-        assert_eq!(dealt.len(), 50);
-        let mut again = Dealer::new(50, 7, 3);
-        assert!(hands.iter().all(|hand| *hand == again.deal()), "the same seed deals the same hands");
-        assert_eq!(Dealer::new(3, 9, 1).deal(), [0, 1, 2]);
     }
 }

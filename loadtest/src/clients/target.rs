@@ -67,6 +67,13 @@ impl Target {
         &self.path
     }
 
+    /// The same with one more query parameter, like `numbers=string`.
+    pub(crate) fn with_query(mut self, parameter: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(parameter);
+        self
+    }
+
     /// The address to connect to: the first that the name has.
     ///
     /// # Errors
@@ -124,6 +131,13 @@ fn read_symbols(answer: &[u8]) -> anyhow::Result<Vec<String>> {
     }
     let listing: Listing = serde_json::from_slice(body).context("not a list of symbols")?;
     Ok(listing.data.into_iter().map(|listed| listed.symbol).collect())
+}
+
+#[cfg(test)]
+impl Target {
+    pub(crate) fn for_tests() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: 1, path: "/v1/stream".to_owned() }
+    }
 }
 
 #[cfg(test)]

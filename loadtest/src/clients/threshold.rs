@@ -1,4 +1,4 @@
-//! What a run must hold to pass: `--threshold p99=50ms`, `lost=0`, `connected=10000`.
+//! What a run must hold to pass: `--threshold p99=50ms`, `age_p99=500ms`, `lost=0`, `connected=10000`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,9 +16,17 @@ enum Metric {
     P99,
     P999,
     Max,
+    AgeP50,
+    AgeP90,
+    AgeP99,
+    AgeP999,
+    AgeMax,
+    GapP99,
+    GapMax,
     Lost,
     Disorder,
     Duplicates,
+    WentBack,
     Closed,
     Errors,
     Connected,
@@ -28,7 +36,7 @@ enum Metric {
 /// How a value is read and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// A duration, at most; of rows, so it needs some.
+    /// A duration, at most; of rows, so it needs some. Not only latencies.
     Latency,
     /// A count of what is wrong with rows, at most; it needs some too.
     RowsAtMost,
@@ -38,15 +46,23 @@ enum Rule {
     AtLeast,
 }
 
-const METRICS: [(&str, Metric, Rule); 12] = [
+const METRICS: [(&str, Metric, Rule); 20] = [
     ("p50", Metric::P50, Rule::Latency),
     ("p90", Metric::P90, Rule::Latency),
     ("p99", Metric::P99, Rule::Latency),
     ("p999", Metric::P999, Rule::Latency),
     ("max", Metric::Max, Rule::Latency),
+    ("age_p50", Metric::AgeP50, Rule::Latency),
+    ("age_p90", Metric::AgeP90, Rule::Latency),
+    ("age_p99", Metric::AgeP99, Rule::Latency),
+    ("age_p999", Metric::AgeP999, Rule::Latency),
+    ("age_max", Metric::AgeMax, Rule::Latency),
+    ("gap_p99", Metric::GapP99, Rule::Latency),
+    ("gap_max", Metric::GapMax, Rule::Latency),
     ("lost", Metric::Lost, Rule::RowsAtMost),
     ("disorder", Metric::Disorder, Rule::RowsAtMost),
     ("duplicates", Metric::Duplicates, Rule::RowsAtMost),
+    ("went_back", Metric::WentBack, Rule::AtMost),
     ("closed", Metric::Closed, Rule::AtMost),
     ("errors", Metric::Errors, Rule::AtMost),
     ("connected", Metric::Connected, Rule::AtLeast),
@@ -91,9 +107,14 @@ impl fmt::Display for Threshold {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) latency: Percentiles,
+    /// Of the price that a client held when a newer one came.
+    pub(crate) age: Percentiles,
+    /// Of each client's longest time without a row.
+    pub(crate) gap: Percentiles,
     pub(crate) lost: u64,
     pub(crate) disorder: u64,
     pub(crate) duplicates: u64,
+    pub(crate) went_back: u64,
     pub(crate) closed: u64,
     pub(crate) errors: u64,
     pub(crate) connected: u64,
@@ -108,9 +129,17 @@ impl Figures {
             Metric::P99 => self.latency.p99,
             Metric::P999 => self.latency.p999,
             Metric::Max => self.latency.max,
+            Metric::AgeP50 => self.age.p50,
+            Metric::AgeP90 => self.age.p90,
+            Metric::AgeP99 => self.age.p99,
+            Metric::AgeP999 => self.age.p999,
+            Metric::AgeMax => self.age.max,
+            Metric::GapP99 => self.gap.p99,
+            Metric::GapMax => self.gap.max,
             Metric::Lost => self.lost,
             Metric::Disorder => self.disorder,
             Metric::Duplicates => self.duplicates,
+            Metric::WentBack => self.went_back,
             Metric::Closed => self.closed,
             Metric::Errors => self.errors,
             Metric::Connected => self.connected,
@@ -157,6 +186,9 @@ mod tests {
         let latency = Percentiles { rows: 5, p50: 1, p90: 2, p99: 50_000, p999: 60_000, max: 70_000 };
         let figures = Figures {
             latency,
+            age: Percentiles { p99: 500_000, max: 2_000_000, ..latency },
+            gap: Percentiles { p99: 3_000_000, max: 4_000_000, ..latency },
+            went_back: 1,
             lost: 1,
             connected: 9,
             rows: 100,
@@ -172,6 +204,11 @@ mod tests {
             ("p99=49.999ms", false),
             ("p999=0.06s", true),
             ("max=69ms", false),
+            ("age_p99=500ms", true),
+            ("age_max=1.9s", false),
+            ("gap_p99=3s", true),
+            ("gap_max=3s", false),
+            ("went_back=0", false),
             ("lost=1", true),
             ("lost=0", false),
             ("connected=9", true),
@@ -202,7 +239,7 @@ mod tests {
     #[test]
     fn wrong_thresholds_say_what_is_right() {
         let wrong = |text: &str| text.parse::<Threshold>().unwrap_err();
-        assert!(wrong("p98=1s").contains("p50, p90, p99, p999, max, lost, disorder"));
+        assert!(wrong("p98=1s").contains("p50, p90, p99, p999, max, age_p50"));
         assert!(wrong("p99").contains("p99=50ms"));
         assert!(wrong("p99=fast").contains("250us"));
         assert!(wrong("lost=1ms").contains("whole number"));

@@ -24,6 +24,22 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if duration > DURATION_MAX { Err(format!("{text:?} is over 24 hours")) } else { Ok(duration) }
 }
 
+/// Reads a number of bytes: `512`, `4KiB`, `1.5MiB`.
+///
+/// # Errors
+/// A sentence that shows the forms.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    let bytes = unit.and_then(|unit| scaled(digits, unit));
+    bytes.ok_or_else(|| format!("{text:?} is not a number of bytes; write it like 512, 4KiB or 1.5MiB"))
+}
+
 /// `digits[.digits]` times a unit, exactly.
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -78,6 +94,16 @@ mod tests {
             ["", "s", "-1s", "1,5s", "1.s", ".5s", "1h", "1e3ms", "25h", "99999999999999999999s", "2000m"]
         {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_in_binary_units() {
+        for (text, bytes) in [("512", 512), ("4KiB", 4_096), ("1.5MiB", 1_572_864), ("0", 0), ("7B", 7)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "KiB", "4kb", "-1", "4 KiB"] {
+            assert!(parse_bytes(text).unwrap_err().contains("4KiB"), "{text}");
         }
     }
 

@@ -1,7 +1,8 @@
 use tickwire_common::wire::error::ErrorCode;
 use tickwire_common::wire::frame::{
-    self as wire, Connected, Failed, Limits, Marks, Outcome, Reply, SNAPSHOT_OPEN, UPDATE_OPEN, push_row,
+    self as wire, Connected, Failed, Marks, Outcome, Reply, SNAPSHOT_OPEN, UPDATE_OPEN, push_row,
 };
+use tickwire_common::wire::limits::Limits;
 use tickwire_common::wire::request::{self, Method};
 
 use super::*;
@@ -42,7 +43,7 @@ fn payloads(out: &mut Vec<u8>) -> Vec<Vec<u8>> {
 }
 
 fn welcome(symbols_per_request: usize, message_bytes: usize) -> Vec<u8> {
-    let limits = Limits { symbols: 100, symbols_per_request, msgs_per_s: 1, msgs_burst: 1, message_bytes };
+    let limits = Limits { symbols_per_request, message_bytes, ..Limits::default() };
     server_frame(1, &Connected::new("c", 1_000, limits, None).encode())
 }
 
@@ -82,7 +83,7 @@ impl Rig {
     fn new(names: &[&str]) -> Self {
         let mut bench = Bench::new(names.iter().map(|name| (*name).to_owned()).collect()).unwrap();
         let symbols: Vec<u32> = (0..names.len() as u32).collect();
-        let mut client = Client::new(bench.delivery.add_client(&symbols));
+        let mut client = Client::new(Class::Steady, bench.delivery.add_client(&symbols), Encoding::Json);
         client.stage = Stage::Upgrading;
         Self { client, bench, out: Vec::new() }
     }
@@ -147,11 +148,65 @@ fn an_update_first_is_told_where_the_server_had_a_row() {
     let mut rig = Rig::new(&["A"]);
     rig.receive(&[ANSWER, &welcome(9, 999), &ack(&["A"], &[]), &row(UPDATE_OPEN, "A", 6)].concat()).unwrap();
     assert_eq!(rig.bench.tally.without_snapshot, 0, "the first row of a symbol has no snapshot before it");
-    let mut late = Client::new(rig.bench.delivery.add_client(&[0]));
+    let mut late = Client::new(Class::Steady, rig.bench.delivery.add_client(&[0]), Encoding::Json);
     late.stage = Stage::Upgrading;
     let stream = [ANSWER, &welcome(9, 999), &ack(&["A"], &[]), &row(UPDATE_OPEN, "A", 7)].concat();
     late.receive(&stream, 2_000, &mut rig.bench, &mut rig.out).unwrap();
     assert_eq!(rig.bench.tally.without_snapshot, 1);
+}
+
+/// A client that has had rows up to `v` and is upgrading again.
+fn back(rig: &mut Rig, v: u64) {
+    assert_eq!(rig.bench.delivery.comes_back(rig.client.slots), v);
+    rig.client.connect(v);
+    rig.client.stage = Stage::Upgrading;
+}
+
+#[test]
+fn a_client_that_comes_back_asks_for_news_only() {
+    let mut rig = Rig::new(&["A"]);
+    let hello = [ANSWER, &welcome(9, 999), &ack(&["A"], &[])].concat();
+    rig.receive(&[&hello[..], &row(SNAPSHOT_OPEN, "A", 5_000_000)].concat()).unwrap();
+    assert!(!sent(&mut rig.out)[0].contains("since"));
+    back(&mut rig, 5_000_000);
+    rig.receive(&hello).unwrap();
+    let request = sent(&mut rig.out).remove(0);
+    assert!(request.contains(r#""since":3000000"#) && asked(&request) == ["A"], "{request}");
+    rig.receive(&[row(SNAPSHOT_OPEN, "A", 5_000_000), row(UPDATE_OPEN, "A", 6_000_000)].concat()).unwrap();
+    let errors = (rig.bench.tally.disorder, rig.bench.tally.duplicates, rig.bench.classes.went_back());
+    assert_eq!((errors, rig.client.stage), ((0, 0, 0), Stage::Live));
+    back(&mut rig, 6_000_000);
+    rig.receive(&[&hello[..], &row(SNAPSHOT_OPEN, "A", 4_999_999)].concat()).unwrap();
+    assert_eq!(rig.bench.classes.of(Class::Steady).went_back, 1);
+}
+
+#[test]
+fn arrays_go_by_the_numbers_of_the_ack() {
+    let mut rig = Rig::new(&["A", "B"]);
+    rig.client.encoding = Encoding::Array;
+    let text = String::from_utf8(ANSWER.to_vec()).unwrap();
+    let answer = text.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: tickwire.v1.array\r\n\r\n");
+    let ack = br#"{"method":"subscribe","success":true,"result":{"subscribed":["A","B"],"ids":{"A":9,"B":4},"cols":["id","v","skipped","stale","price"]}}"#;
+    let rows = [&br#"["s",[4,7,0,0,1.5],[9,8]]"#[..], br#"["u",[9,10,2,0,1.5]]"#, br#"["u",[5,10]]"#];
+    let rows = rows.map(|text| server_frame(1, text)).concat();
+    rig.receive(&[answer.as_bytes(), &welcome(9, 999), &server_frame(1, ack), &rows].concat()).unwrap();
+    let tally = &rig.bench.tally;
+    assert_eq!((tally.snapshot_rows, tally.update_rows, tally.rows_not_asked), (2, 1, 1));
+    assert_eq!(rig.bench.classes.of(Class::Steady).skipped, 2);
+    let held: Vec<u64> = rig.bench.delivery.held(rig.client.slots).map(|(_, v, _)| v).collect();
+    assert_eq!((held, tally.malformed), (vec![10, 7], 0));
+}
+
+#[test]
+fn only_steady_clients_are_judged() {
+    let mut rig = Rig::new(&["A"]);
+    rig.client.class = Class::Flapping;
+    let rows = [row(SNAPSHOT_OPEN, "A", 5), row(UPDATE_OPEN, "A", 6)].concat();
+    rig.receive(&[ANSWER, &welcome(9, 999), &ack(&["A"], &[]), &rows].concat()).unwrap();
+    rig.receive(&server_frame(1, &wire::slow_reader(3, 4))).unwrap();
+    let own = rig.bench.classes.of(Class::Flapping).clone();
+    assert_eq!((own.rows, own.slow_reader, rig.bench.tally.slow_reader), (1, 1, 0));
+    assert_eq!(rig.bench.latency.end_second().unwrap().rows, 0);
 }
 
 #[test]

@@ -3,7 +3,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn arrival(symbol: u32, v: u64, skipped: u64, now_us: u64) -> Arrival {
-    Arrival { symbol, v, skipped, update: true, now_us }
+    Arrival { symbol, v, skipped, update: true, judged: true, now_us }
+}
+
+fn take(delivery: &mut Delivery, slots: Slots, row: &Arrival) -> Seen {
+    delivery.row(slots, row).seen
 }
 
 /// Clients on symbol 0, all joined at `v` 10, with the window open.
@@ -11,14 +15,14 @@ fn joined(clients: usize) -> (Delivery, Vec<Slots>) {
     let mut delivery = Delivery::new(1);
     let slots: Vec<Slots> = (0..clients).map(|_| delivery.add_client(&[0])).collect();
     for slots in &slots {
-        assert_eq!(delivery.row(*slots, &arrival(0, 10, 0, 1)), Seen::First(false));
+        assert_eq!(take(&mut delivery, *slots, &arrival(0, 10, 0, 1)), Seen::First(false));
     }
     delivery.open();
     (delivery, slots)
 }
 
 fn feed(delivery: &mut Delivery, slots: Slots, rows: &[(u64, u64)]) -> Vec<Seen> {
-    rows.iter().map(|(v, skipped)| delivery.row(slots, &arrival(0, *v, *skipped, 1))).collect()
+    rows.iter().map(|(v, skipped)| take(delivery, slots, &arrival(0, *v, *skipped, 1))).collect()
 }
 
 fn plain(rows: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
@@ -122,7 +126,7 @@ fn a_late_joiner_is_owed_what_comes_after_its_first_row() {
     let (mut delivery, mut slots) = joined(1);
     feed(&mut delivery, slots[0], &plain([11, 12, 13]));
     slots.push(delivery.add_client(&[0]));
-    assert_eq!(delivery.row(slots[1], &arrival(0, 13, 0, 1)), Seen::First(true));
+    assert_eq!(take(&mut delivery, slots[1], &arrival(0, 13, 0, 1)), Seen::First(true));
     feed(&mut delivery, slots[0], &plain([14, 15]));
     feed(&mut delivery, slots[1], &plain([15]));
     assert_eq!(settle(&delivery, &slots).lost, 1);
@@ -133,9 +137,9 @@ fn a_snapshot_that_joins_is_not_news_but_one_that_follows_is() {
     let (mut delivery, mut slots) = joined(1);
     slots.push(delivery.add_client(&[0]));
     let snapshot = |v| Arrival { update: false, ..arrival(0, v, 0, 1) };
-    assert_eq!(delivery.row(slots[1], &snapshot(12)), Seen::First(true));
+    assert_eq!(take(&mut delivery, slots[1], &snapshot(12)), Seen::First(true));
     assert_eq!(settle(&delivery, &slots).published, 0);
-    assert_eq!(delivery.row(slots[1], &snapshot(13)), Seen::InOrder(true));
+    assert_eq!(take(&mut delivery, slots[1], &snapshot(13)), Seen::InOrder(true));
     let loss = settle(&delivery, &slots);
     assert_eq!((loss.published, loss.lost), (1, 1));
 }
@@ -153,10 +157,10 @@ fn a_client_that_was_cut_is_owed_nothing_after_its_last_row() {
 fn symbols_are_kept_apart() {
     let mut delivery = Delivery::new(3);
     let slots = delivery.add_client(&[0, 2]);
-    assert_eq!(delivery.row(slots, &arrival(2, 5, 0, 70)), Seen::First(false));
-    assert_eq!(delivery.row(slots, &arrival(0, 3, 0, 70)), Seen::First(false));
-    assert_eq!(delivery.row(slots, &arrival(1, 9, 0, 70)), Seen::NotAsked);
-    assert_eq!(delivery.row(slots, &arrival(3, 9, 0, 70)), Seen::NotAsked);
+    assert_eq!(take(&mut delivery, slots, &arrival(2, 5, 0, 70)), Seen::First(false));
+    assert_eq!(take(&mut delivery, slots, &arrival(0, 3, 0, 70)), Seen::First(false));
+    assert_eq!(take(&mut delivery, slots, &arrival(1, 9, 0, 70)), Seen::NotAsked);
+    assert_eq!(take(&mut delivery, slots, &arrival(3, 9, 0, 70)), Seen::NotAsked);
     assert!(delivery.known_before(2, 71) && !delivery.known_before(2, 70) && !delivery.known_before(1, 99));
     assert_eq!(delivery.symbols(slots).collect::<Vec<_>>(), [0, 2]);
 }
@@ -170,6 +174,42 @@ fn a_full_log_ends_the_window() {
     delivery.close(u64::MAX);
     let loss = settle(&delivery, &slots);
     assert_eq!((loss.published, loss.lost, loss.cut_short), (2, 1, true));
+}
+
+#[test]
+fn a_return_excuses_what_came_while_away_and_nothing_else() {
+    let (mut delivery, slots) = joined(2);
+    feed(&mut delivery, slots[0], &plain(11..=20));
+    // Away from 12 to 15; then 17 is lost.
+    feed(&mut delivery, slots[1], &plain([11]));
+    assert_eq!(delivery.comes_back(slots[1]), 11);
+    let snapshot = |v| Arrival { update: false, ..arrival(0, v, 0, 1) };
+    assert_eq!(take(&mut delivery, slots[1], &snapshot(11)), Seen::Resent);
+    assert_eq!(take(&mut delivery, slots[1], &snapshot(9)), Seen::WentBack);
+    assert_eq!(delivery.row(slots[1], &snapshot(15)), Taken { seen: Seen::Returned(true), held_v: 11 });
+    feed(&mut delivery, slots[1], &plain([16, 18, 19, 20]));
+    let loss = settle(&delivery, &slots);
+    assert_eq!((loss.published, loss.owed, loss.lost), (10, 16, 1));
+    assert_eq!(take(&mut delivery, slots[1], &arrival(0, 20, 0, 1)), Seen::Duplicate);
+    assert_eq!(take(&mut delivery, slots[1], &arrival(0, 19, 0, 1)), Seen::Disorder);
+}
+
+#[test]
+fn a_client_that_never_had_a_row_returns_as_if_new() {
+    let (mut delivery, mut slots) = joined(1);
+    slots.push(delivery.add_client(&[0]));
+    assert_eq!(delivery.comes_back(slots[1]), 0);
+    assert_eq!(take(&mut delivery, slots[1], &arrival(0, 11, 0, 1)), Seen::First(true));
+    assert_eq!(delivery.held(slots[1]).collect::<Vec<_>>(), [(0, 11, true)]);
+}
+
+#[test]
+fn a_snapshot_after_a_return_makes_no_row_exist() {
+    let (mut delivery, slots) = joined(2);
+    delivery.comes_back(slots[1]);
+    let snapshot = Arrival { update: false, ..arrival(0, 12, 0, 1) };
+    assert_eq!(take(&mut delivery, slots[1], &snapshot), Seen::Returned(true));
+    assert_eq!(settle(&delivery, &slots).published, 0);
 }
 
 proptest! {
@@ -198,7 +238,7 @@ proptest! {
         let whole: Vec<usize> = (0..queues.len()).flat_map(|client| vec![client; 100]).collect();
         for client in turns.iter().map(|turn| turn.index(slots.len())).chain(whole) {
             if let Some((v, skipped)) = queues[client].pop() {
-                prop_assert_eq!(delivery.row(slots[client], &arrival(0, v, skipped, 1)), Seen::InOrder(true));
+                prop_assert_eq!(take(&mut delivery, slots[client], &arrival(0, v, skipped, 1)), Seen::InOrder(true));
             }
         }
         prop_assert_eq!(settle(&delivery, &slots).lost, expected);

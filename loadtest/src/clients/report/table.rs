@@ -17,12 +17,15 @@ impl fmt::Display for Report {
             ("settle", percentiles(&self.settle_us)),
             ("rows", self.rows()),
             ("latency", percentiles(&self.latency_us)),
+            ("age", percentiles(&self.age_us)),
+            ("gap", percentiles(&self.gap_us)),
             ("delivery", self.delivered()),
             ("order", self.order()),
             ("own", self.own()),
         ] {
             writeln!(f, "  {name:<10} {text}")?;
         }
+        self.classes.fmt(f)?;
         for Judgement { threshold, measured, pass } in &self.thresholds {
             let verdict = if *pass { "pass" } else { "FAIL" };
             writeln!(f, "  threshold  {threshold:<20} {measured:>12}  {verdict}")?;

@@ -17,6 +17,7 @@ fn measured() -> Measured {
         closes: 0,
         failures: 0,
         latency_us,
+        age_us: latency_us,
         own_lag_us: 1,
     };
     Measured {
@@ -63,23 +64,7 @@ fn an_interrupted_run_is_judged_by_what_was_measured() {
 }
 
 fn report() -> Report {
-    let plan = Plan {
-        target: "ws://127.0.0.1:1/v1/stream".parse().unwrap(),
-        address: ([127, 0, 0, 1], 1).into(),
-        names: vec!["A".to_owned()],
-        clients: 4,
-        per_client: 1,
-        ramp: Duration::ZERO,
-        timetable: crate::clients::phase::Timetable {
-            warmup: Duration::ZERO,
-            duration: Duration::from_secs(2),
-        },
-        sources: Vec::new(),
-        json: None,
-        seed: 1,
-        thresholds: vec!["p99=50ms".parse().unwrap()],
-        quiet: true,
-    };
+    let plan = Plan { thresholds: vec!["p99=50ms".parse().unwrap()], ..Plan::for_tests() };
     let mut measured = measured();
     measured.tally.failures.add("connect: connection refused");
     measured.loss =
