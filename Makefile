@@ -22,8 +22,8 @@ test: fmt-check lint policy doc ## Everything that CI runs.
 	@$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory oldest chart
 
-bench: ## Figures: codec in memory, exchange to NATS, ten thousand clients (release build, about 5 minutes).
-	@.ci/bench
+bench: ## Figures, ending with one table of the edge; PEERS=DIR puts other servers beside it (15 to 50 minutes).
+	@PEERS="$(PEERS)" .ci/bench
 
 fmt: ## Format the Rust code.
 	@$(CARGO) fmt --all
