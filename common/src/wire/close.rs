@@ -34,6 +34,23 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Normal,
+        Self::GoingAway,
+        Self::ProtocolError,
+        Self::UnsupportedData,
+        Self::InvalidPayload,
+        Self::TooBig,
+        Self::Restart,
+        Self::Overloaded,
+        Self::SlowReader,
+        Self::HeartbeatTimeout,
+        Self::BadProtocol,
+        Self::ConnectionLimit,
+        Self::Abuse,
+    ];
+
     /// The number on the wire.
     pub fn num(self) -> u16 {
         self as u16

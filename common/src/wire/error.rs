@@ -19,7 +19,7 @@ pub enum ErrorCode {
     RateLimited,
     /// Over the announced number of symbols.
     SymbolLimit,
-    /// Over the number of connections.
+    /// Over the number of connections of one address.
     ConnectionLimit,
     /// No venue has this symbol.
     UnknownSymbol,
@@ -34,6 +34,23 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::BadJson,
+        Self::BadRequest,
+        Self::UnknownMethod,
+        Self::UnknownChannel,
+        Self::MessageTooBig,
+        Self::RateLimited,
+        Self::SymbolLimit,
+        Self::ConnectionLimit,
+        Self::UnknownSymbol,
+        Self::FeedDown,
+        Self::NotSubscribed,
+        Self::Internal,
+        Self::Overloaded,
+    ];
+
     /// The contract: the code's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,10 +91,7 @@ impl ErrorCode {
 
     /// Whether the same request may succeed later.
     pub fn retry(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited | Self::ConnectionLimit | Self::FeedDown | Self::Internal | Self::Overloaded
-        )
+        matches!(self, Self::RateLimited | Self::FeedDown | Self::Internal | Self::Overloaded)
     }
 }
 

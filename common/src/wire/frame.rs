@@ -1,10 +1,13 @@
 //! What the server says, as JSON text. The hot ones (`update`, `snapshot`) are put together from bytes; the others are
 //! rare and go through serde.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorBody, ErrorCode};
+use super::limits::Limits;
 use super::{API_VERSION, CHANNEL_TICKER};
 use crate::feed::{FeedState, FeedStatus};
 
@@ -109,11 +112,35 @@ pub struct Outcome {
     pub failed: Option<Vec<Failed>>,
     /// How many symbols this connection has now.
     pub total: usize,
+    /// The number of each name of `subscribed`, where rows are lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Ids>,
+    /// What the columns of rows are, where rows are lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cols: Option<&'static [&'static str]>,
+}
+
+/// Names with their numbers, as one JSON object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids(pub Vec<(Arc<str>, u32)>);
+
+impl Serialize for Ids {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, id)| (&**name, id)))
+    }
 }
 
 impl Default for Outcome {
     fn default() -> Self {
-        Self { channel: CHANNEL_TICKER, subscribed: None, unsubscribed: None, failed: None, total: 0 }
+        Self {
+            channel: CHANNEL_TICKER,
+            subscribed: None,
+            unsubscribed: None,
+            failed: None,
+            total: 0,
+            ids: None,
+            cols: None,
+        }
     }
 }
 
@@ -180,21 +207,6 @@ pub struct Connected<'a> {
     /// A word for people, like `SIMULATED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<&'a str>,
-}
-
-/// Limits of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Limits {
-    /// Symbols in all.
-    pub symbols: usize,
-    /// Symbols in one request.
-    pub symbols_per_request: usize,
-    /// Messages a second, sustained.
-    pub msgs_per_s: u32,
-    /// Messages at once.
-    pub msgs_burst: u32,
-    /// Bytes of one message.
-    pub message_bytes: usize,
 }
 
 impl<'a> Connected<'a> {

@@ -5,10 +5,16 @@ pub mod close;
 pub mod encoding;
 pub mod error;
 pub mod frame;
+pub mod limits;
 pub mod request;
 
-/// The JSON subprotocol; the default when a client offers none.
+mod fields;
+
+/// The subprotocol whose rows are objects; the default when a client offers none.
 pub const SUBPROTOCOL_JSON: &str = "tickwire.v1.json";
+
+/// The subprotocol whose rows are lists.
+pub const SUBPROTOCOL_ARRAY: &str = "tickwire.v1.array";
 
 /// The protocol's version, told in the first message.
 pub const API_VERSION: &str = "1";
