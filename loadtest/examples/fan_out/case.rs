@@ -28,6 +28,8 @@ pub(crate) enum Case {
     MemoryTwenty,
     /// All clients at once, 20 symbols each.
     Connect,
+    /// The same, watched until the last is answered.
+    Answered,
     /// [`Case::Many`] for nine clients in ten, and nobody else.
     FairAlone,
     /// The same nine in ten beside one in twenty that is slow and one in twenty that is stalled.
@@ -51,7 +53,7 @@ pub(crate) struct Load {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::One,
         Self::Many,
         Self::Over,
@@ -60,12 +62,13 @@ impl Case {
         Self::MemoryOne,
         Self::MemoryTwenty,
         Self::Connect,
+        Self::Answered,
         Self::FairAlone,
         Self::FairMixed,
         Self::Near,
     ];
 
-    /// The cases of a word of the command line; `memory` and `fair` are two each.
+    /// The cases of a word of the command line; `memory`, `connect` and `fair` are two each.
     ///
     /// # Errors
     /// The words that there are.
@@ -88,7 +91,7 @@ impl Case {
             Self::Flood => "flood",
             Self::Deluge => "deluge",
             Self::MemoryOne | Self::MemoryTwenty => "memory",
-            Self::Connect => "connect",
+            Self::Connect | Self::Answered => "connect",
             Self::FairAlone | Self::FairMixed => "fair",
             Self::Near => "near",
         }
@@ -99,6 +102,8 @@ impl Case {
         match self {
             Self::MemoryOne => "memory, 1 symbol",
             Self::MemoryTwenty => "memory, 20 symbols",
+            Self::Connect => "connect, to the last handshake",
+            Self::Answered => "connect, to the last ack",
             Self::FairAlone => "fair, steady alone",
             Self::FairMixed => "fair, beside slow and stalled",
             other => other.word(),
@@ -107,12 +112,12 @@ impl Case {
 
     /// Whether clients only connect and subscribe.
     pub(crate) fn is_idle(self) -> bool {
-        matches!(self, Self::MemoryOne | Self::MemoryTwenty | Self::Connect)
+        matches!(self, Self::MemoryOne | Self::MemoryTwenty | Self::Connect | Self::Answered)
     }
 
-    /// Whether the clients are of different kinds, which only our own load test has.
-    pub(crate) fn is_fairness(self) -> bool {
-        matches!(self, Self::FairAlone | Self::FairMixed)
+    /// Whether it takes our own load test: clients of different kinds, or clients that read the answers.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Answered | Self::FairAlone | Self::FairMixed)
     }
 
     /// How many of `clients` are steady, slow and stalled.
@@ -141,7 +146,7 @@ impl Case {
             Self::Deluge => Load { rate: 32_000, ..spread },
             Self::MemoryOne => single,
             Self::MemoryTwenty => spread,
-            Self::Connect => Load { connect_rate: 1_000_000, ..spread },
+            Self::Connect | Self::Answered => Load { connect_rate: 1_000_000, ..spread },
             Self::Near => Load { rate: 10, clients: NEAR_CLIENTS.min(clients), sample: 1, ..single },
         }
     }

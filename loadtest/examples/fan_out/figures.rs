@@ -33,6 +33,9 @@ pub(crate) struct Figures {
     pub(crate) connect_s: Option<f64>,
     /// Connections that the server ended.
     pub(crate) closed: Option<f64>,
+    /// What a reader must know of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 /// The middle of several runs and their spread.

@@ -55,7 +55,9 @@ pub(crate) fn judge<'a>(
         ],
         Case::MemoryOne => vec![memory(1.5)],
         Case::MemoryTwenty => vec![memory(3.0)],
-        Case::Connect => vec![Judged::new("<= 2.5 s", below(runs.median(|f| f.connect_s), Some(2.5)))],
+        Case::Connect | Case::Answered => {
+            vec![Judged::new("<= 2.5 s", below(runs.median(|f| f.connect_s), Some(2.5)))]
+        }
         Case::FairAlone => Vec::new(),
         Case::FairMixed => vec![against(runs, alone, "p99 <= 1.1 x alone", 1.1, p99)],
         Case::Near => vec![every_row(runs), p99_ms(1)],

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use crate::case::Case;
@@ -107,9 +107,10 @@ pub(crate) fn launch(
 /// If it has nothing to report, or if clients are missing.
 pub(crate) fn read(report: &str, clients: u32, samples: &[Sample]) -> anyhow::Result<Figures> {
     let report: Report = serde_json::from_str(report).context("read the report of tickwire-loadtest")?;
-    if matches!(report.verdict.result.as_str(), "failed" | "invalid") {
-        bail!("tickwire-loadtest: {}: {}", report.verdict.result, report.verdict.why.unwrap_or_default());
-    }
+    let Verdict { result, why } = report.verdict;
+    let why = why.unwrap_or_default();
+    ensure!(result != "failed", "tickwire-loadtest: {why}");
+    let note = (result == "invalid").then(|| format!("not valid: {why}"));
     let connected = report.connected;
     if connected < f64::from(clients) {
         bail!("{connected} of {clients} clients connected");
@@ -122,6 +123,7 @@ pub(crate) fn read(report: &str, clients: u32, samples: &[Sample]) -> anyhow::Re
         connect_s: Some(report.settle_us.max / 1e6),
         kib_per_client: grown.map(|kib| kib / connected.max(1.0)),
         closed: Some(report.counters.closes.values().sum()),
+        note,
         ..Figures::default()
     };
     if report.latency_us.rows > 0 {
@@ -187,14 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_load_generator_is_noted() {
+        let mut report = report();
+        report["verdict"] = json!({"result": "invalid", "why": "busy"});
+        let figures = read(&report.to_string(), 100, &samples()).unwrap();
+        assert_eq!((figures.note.as_deref(), figures.p99_us), (Some("not valid: busy"), Some(300.0)));
+    }
+
+    #[test]
     fn a_report_that_is_none() {
         let with = |key: &str, value: Value| {
             let mut report = report();
             report[key] = value;
             format!("{:#}", read(&report.to_string(), 100, &samples()).unwrap_err())
         };
-        let busy = with("verdict", json!({"result": "invalid", "why": "busy"}));
-        assert!(busy.contains("invalid: busy"), "{busy}");
+        let nobody = with("verdict", json!({"result": "failed", "why": "no client"}));
+        assert!(nobody.contains("no client"), "{nobody}");
         assert!(with("connected", json!(99)).contains("99 of 100"));
         assert!(with("series", json!(null)).contains("read the report"));
     }

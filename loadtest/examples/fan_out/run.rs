@@ -96,7 +96,7 @@ impl Bench {
         scratch: &Scratch,
     ) -> anyhow::Result<Figures> {
         let load = case.load(self.clients);
-        let neutral = self.places.peers.is_some() && !case.is_fairness();
+        let neutral = self.places.peers.is_some() && !case.is_ours();
         let report = scratch.path().join("report.json");
         let launch = if neutral {
             fanbench::launch(&self.places, server, case, &load, ports, self.seconds, running.pid())?

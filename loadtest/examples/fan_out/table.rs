@@ -58,7 +58,11 @@ fn figures(case: Case, runs: &Runs) -> [String; 9] {
         middle(|f| f.max_us.map(|us| us / 1_000.0), short),
         if loaded { String::new() } else { with_spread(runs.spread(|f| f.kib_per_client)) },
         middle(|f| f.peak_kib.map(|kib| kib / 1_024.0), short),
-        if case == Case::Connect { with_spread(runs.spread(|f| f.connect_s)) } else { String::new() },
+        if matches!(case, Case::Connect | Case::Answered) {
+            with_spread(runs.spread(|f| f.connect_s))
+        } else {
+            String::new()
+        },
     ]
 }
 
@@ -71,6 +75,7 @@ fn remark(servers: &[Server], results: &Results, case: Case, server: &Server, ru
         let why: String = why.replace(['|', '\n'], " ").chars().take(WHY_MAX).collect();
         parts.push(format!("**FAILED {failed} of {rounds}**: {why}"));
     }
+    parts.extend(runs.figures.iter().find_map(|figures| figures.note.clone()));
     if server.is_tickwire() {
         let other = |id: &str| {
             let index = servers.iter().position(|server| server.id == id)?;
@@ -105,7 +110,7 @@ fn ratios(case: Case, tickwire: &Runs, peer: &Runs) -> String {
     type Figure = fn(&Figures) -> Option<f64>;
     let named: &[(&str, Figure)] = match case {
         Case::MemoryOne | Case::MemoryTwenty => &[("memory", |f| f.kib_per_client)],
-        Case::Connect => &[("connect", |f| f.connect_s)],
+        Case::Connect | Case::Answered => &[("connect", |f| f.connect_s)],
         _ => &[("CPU", |f| f.cpu_us), ("p99", |f| f.p99_us)],
     };
     let ratio = |(name, figure): &(&str, Figure)| {
