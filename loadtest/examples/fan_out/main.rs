@@ -67,7 +67,19 @@ async fn main() -> anyhow::Result<ExitCode> {
     write_records(&plan, &records)?;
     let table = table(&plan.servers, &results(&plan, &records));
     writeln!(std::io::stdout(), "{}\n\n{table}", plan.caption())?;
-    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(exit_code(&plan, &records, interrupted))
+}
+
+/// A peer may fail; Tickwire may not.
+fn exit_code(plan: &Plan, records: &[Record], interrupted: bool) -> ExitCode {
+    let ours = |record: &Record| {
+        plan.servers.iter().any(|server| server.id == record.server && server.is_tickwire())
+    };
+    match records.iter().any(|record| record.failure.is_some() && ours(record)) {
+        _ if interrupted => ExitCode::from(INTERRUPTED),
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
 }
 
 /// All runs, servers in turn within a case, cases in turn within a round. A run that fails is a record, not an error.

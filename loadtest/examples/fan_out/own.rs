@@ -15,6 +15,9 @@ use crate::watch::{Sample, cpu_between};
 /// How long clients without rows are watched.
 const IDLE_SECONDS: u32 = 2;
 
+/// What a slow client reads in a second: less than half of what the clients of this mix are sent.
+const SLOW_RATE: &str = "1KiB";
+
 /// What is read of the report.
 #[derive(Debug, Deserialize)]
 struct Report {
@@ -92,6 +95,7 @@ pub(crate) fn launch(
     ];
     if slow + stalled > 0 {
         args.push(format!("--mix=steady={steady},slow={slow},stalled={stalled}"));
+        args.push(format!("--slow-rate={SLOW_RATE}"));
     }
     if load.rate > 0 {
         args.push(format!("--publish={}", load.rate));

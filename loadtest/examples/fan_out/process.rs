@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -119,9 +119,9 @@ impl Running {
         Some(format!("{} ended ({status}): {}", self.name, self.last_words()))
     }
 
-    /// Waits until it has ended by itself; whether it did well.
-    pub(crate) async fn finished(&mut self) -> anyhow::Result<bool> {
-        Ok(self.child.wait().await?.success())
+    /// Waits until it has ended by itself.
+    pub(crate) async fn finished(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
     }
 
     /// What it printed.

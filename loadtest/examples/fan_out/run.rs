@@ -110,10 +110,10 @@ impl Bench {
             () = watch(running.pid(), &mut samples) => bail!("the server ended"),
         };
         let mut figures = if neutral {
-            ensure!(ended, "fanbench: {}", generator.last_words());
+            ensure!(ended.success(), "fanbench ended ({ended}): {}", generator.last_words());
             fanbench::read(&generator.output(), load.clients)?
         } else {
-            ensure!(report.is_file(), "tickwire-loadtest: {}", generator.last_words());
+            ensure!(report.is_file(), "tickwire-loadtest ended ({ended}): {}", generator.last_words());
             let report = std::fs::read_to_string(report)?;
             own::read(&report, load.clients, &samples)?
         };
