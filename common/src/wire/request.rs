@@ -1,6 +1,8 @@
 //! What clients say: `{"method","params","req_id"}`. Every mistake becomes an [`ErrorCode`] and a sentence that names
 //! the field. Unknown fields are refused, so that a misspelt option is not silently ignored.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -10,6 +12,15 @@ use super::error::ErrorCode;
 
 /// Longest `req_id` string, in characters.
 pub const REQ_ID_CHARS_MAX: usize = 36;
+
+/// What `throttle_ms` may be, besides 0: least milliseconds between two rows of a symbol.
+pub const THROTTLE_MS: RangeInclusive<u16> = 100..=10_000;
+
+/// Longest method that an error names, in bytes.
+const METHOD_BYTES_MAX: usize = 64;
+
+/// Longest message of an error, in bytes: it may quote what was sent.
+const MESSAGE_BYTES_MAX: usize = 256;
 
 /// A client's request id as the JSON text that is echoed: an integer or a string.
 pub type ReqId = Box<str>;
@@ -45,6 +56,8 @@ pub struct Subscribe {
     pub snapshot: bool,
     /// Snapshot only rows with a higher `v` than this.
     pub since: u64,
+    /// Least milliseconds between two rows of each symbol; 0 for every row.
+    pub throttle_ms: u16,
 }
 
 /// A request that was not understood, with all that is needed for the reply.
@@ -114,7 +127,10 @@ fn envelope(text: &str) -> Result<Envelope<'_>, Rejection> {
     serde_json::from_str(text).map_err(|error| broken(&error))
 }
 
-fn rejection((code, message): Wrong, method: Option<String>, req_id: Option<ReqId>) -> Rejection {
+/// What comes back is short, whatever was sent.
+fn rejection((code, mut message): Wrong, method: Option<String>, req_id: Option<ReqId>) -> Rejection {
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+    let method = method.filter(|method| method.len() <= METHOD_BYTES_MAX);
     Rejection { code, message, method, req_id }
 }
 
@@ -161,10 +177,7 @@ fn params(envelope: &Envelope<'_>) -> Result<Params, Wrong> {
 }
 
 fn subscribe(params: Params) -> Result<Method, Wrong> {
-    if params.throttle_ms.unwrap_or(0) != 0 {
-        let message = "throttle_ms: this server sends every row as it comes; leave it out or say 0";
-        return Err((ErrorCode::BadRequest, message.to_owned()));
-    }
+    let throttle_ms = throttle(params.throttle_ms.unwrap_or(0))?;
     let symbols = names(params.symbol);
     if symbols.is_empty() {
         return Err((ErrorCode::BadRequest, "symbol: name at least one, like [\"BTC/USDT\"]".to_owned()));
@@ -173,7 +186,14 @@ fn subscribe(params: Params) -> Result<Method, Wrong> {
         symbols,
         snapshot: params.snapshot.unwrap_or(true),
         since: params.since.unwrap_or(0),
+        throttle_ms,
     }))
+}
+
+fn throttle(millis: u64) -> Result<u16, Wrong> {
+    let fits = u16::try_from(millis).ok().filter(|millis| *millis == 0 || THROTTLE_MS.contains(millis));
+    let (least, most) = (THROTTLE_MS.start(), THROTTLE_MS.end());
+    fits.ok_or_else(|| (ErrorCode::BadRequest, format!("throttle_ms: 0 for every row, or {least} to {most}")))
 }
 
 fn unsubscribe(params: Params) -> Result<Method, Wrong> {
@@ -207,9 +227,13 @@ mod tests {
     #[test]
     fn a_whole_subscribe() {
         let text = r#"{"method":"subscribe","params":{"channel":"ticker","symbol":["BTC/USDT","AAPL"],
-            "snapshot":false,"throttle_ms":0,"since":17},"req_id":7}"#;
-        let subscribe =
-            Subscribe { symbols: vec!["BTC/USDT".into(), "AAPL".into()], snapshot: false, since: 17 };
+            "snapshot":false,"throttle_ms":250,"since":17},"req_id":7}"#;
+        let subscribe = Subscribe {
+            symbols: vec!["BTC/USDT".into(), "AAPL".into()],
+            snapshot: false,
+            since: 17,
+            throttle_ms: 250,
+        };
         let expected = Request { method: Method::Subscribe(subscribe), req_id: Some("7".into()) };
         assert_eq!(parse(text), Ok(expected));
     }
@@ -217,7 +241,8 @@ mod tests {
     #[test]
     fn short_forms() {
         let one = parse(r#"{"method":"subscribe","params":{"symbol":"BTC/USDT"}}"#).unwrap();
-        let subscribe = Subscribe { symbols: vec!["BTC/USDT".into()], snapshot: true, since: 0 };
+        let subscribe =
+            Subscribe { symbols: vec!["BTC/USDT".into()], snapshot: true, since: 0, throttle_ms: 0 };
         assert_eq!(one, Request { method: Method::Subscribe(subscribe), req_id: None });
         assert_eq!(parse(r#"{"method":"unsubscribe"}"#).unwrap().method, Method::Unsubscribe(vec![]));
         assert_eq!(parse(r#"{"method":"list"}"#).unwrap().method, Method::List);
@@ -243,9 +268,9 @@ mod tests {
                 "trottle_ms",
             ),
             (
-                r#"{"method":"subscribe","params":{"symbol":"X","throttle_ms":100}}"#,
+                r#"{"method":"subscribe","params":{"symbol":"X","throttle_ms":99}}"#,
                 ErrorCode::BadRequest,
-                "throttle_ms",
+                "throttle_ms: 0 for every row, or 100 to 10000",
             ),
             (
                 r#"{"method":"subscribe","params":{"channel":"book","symbol":"X"}}"#,
@@ -258,6 +283,28 @@ mod tests {
             let (got, message) = rejected(text);
             assert_eq!(got, code, "{text}: {message}");
             assert!(message.contains(word), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_throttle_has_a_range() {
+        let asked = |ms: &str| {
+            let text = format!(r#"{{"method":"subscribe","params":{{"symbol":"X","throttle_ms":{ms}}}}}"#);
+            match parse(&text) {
+                Ok(Request { method: Method::Subscribe(subscribe), .. }) => Some(subscribe.throttle_ms),
+                _ => None,
+            }
+        };
+        assert_eq!(["0", "100", "10000", "null"].map(asked), [Some(0), Some(100), Some(10_000), Some(0)]);
+        assert_eq!(["1", "99", "10001", "65636", "-1", "100.5", "\"100\""].map(asked), [None; 7]);
+    }
+
+    #[test]
+    fn a_rejection_is_short_whatever_was_sent() {
+        let long = "\u{e4}".repeat(10_000);
+        for text in [format!(r#"{{"method":"{long}"}}"#), format!(r#"{{"method":"list","{long}":1}}"#)] {
+            let rejection = parse(&text).unwrap_err();
+            assert!(rejection.message.len() <= MESSAGE_BYTES_MAX && rejection.method.is_none());
         }
     }
 

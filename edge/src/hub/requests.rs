@@ -1,17 +1,21 @@
 //! What a worker does with what a client says.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tickwire_common::time::now_us;
 use tickwire_common::wire::close::CloseCode;
-use tickwire_common::wire::encoding::{Encoding, RowKind};
+use tickwire_common::wire::encoding::{COLS, Encoding, Layout, RowKind};
 use tickwire_common::wire::error::{ErrorBody, ErrorCode};
-use tickwire_common::wire::frame::{Failed, Outcome, Reply};
-use tickwire_common::wire::request::{Method, Request, Subscribe};
+use tickwire_common::wire::frame::{Failed, Ids, Outcome, Reply};
+use tickwire_common::wire::request::{Method, Subscribe};
 
 use super::ask::{AnswerForm, SubscribeAsk};
 use super::client::{Answer, Client, Grant, Mode};
-use super::session::{Asked, Decision, error, method_name};
+use super::finder::Finder;
+use super::row::ViewId;
+use super::session::{Asked, Decision, Turn, error, method_name};
+use super::throttle::Grid;
 use super::worker::{Said, Worker};
 use crate::ws::{Opcode, WsError, frame};
 
@@ -64,9 +68,9 @@ impl Worker {
 
     fn decide(&mut self, key: u32, decision: Decision) {
         match decision {
-            Decision::Run(asked) => self.run_request(key, asked),
+            Decision::Now(turn) => self.take_turns(key, turn),
             Decision::Wait => {}
-            Decision::Say(bytes) => self.say(key, bytes),
+            Decision::Refuse(bytes) => self.say(key, bytes),
             Decision::Close(bytes, code) => {
                 self.say(key, bytes);
                 self.close(key, code);
@@ -74,34 +78,39 @@ impl Worker {
         }
     }
 
-    /// Runs a request and those that waited behind it.
-    fn run_request(&mut self, key: u32, asked: Asked) {
-        let mut next = Some(asked);
-        while let Some(Asked { request, time_in }) = next {
-            let name = method_name(&request.method);
-            match request.method {
-                Method::Subscribe(subscribe) => self.subscribe(key, subscribe, request.req_id, time_in),
-                Method::Unsubscribe(names) => {
-                    let outcome = self.unsubscribe(key, &names);
-                    self.reply(key, name, request.req_id.as_deref(), time_in, &outcome);
-                }
-                Method::List => {
-                    let outcome = self.list(key);
-                    self.reply(key, name, request.req_id.as_deref(), time_in, &outcome);
-                }
-                Method::Ping => {
-                    self.pong(key, &Request { method: Method::Ping, req_id: request.req_id }, time_in)
-                }
+    /// Answers a message and those that waited behind it.
+    fn take_turns(&mut self, key: u32, turn: Turn) {
+        let mut next = Some(turn);
+        while let Some(turn) = next {
+            match turn {
+                Turn::Run(asked) => self.run_request(key, asked),
+                Turn::Say(bytes) => self.say(key, bytes),
             }
             next = self.clients.get_mut(key as usize).and_then(|client| client.session.next());
         }
     }
 
-    fn pong(&mut self, key: u32, request: &Request, time_in: u64) {
+    fn run_request(&mut self, key: u32, Asked { request, time_in }: Asked) {
+        let (name, req_id) = (method_name(&request.method), request.req_id);
+        match request.method {
+            Method::Subscribe(subscribe) => self.subscribe(key, subscribe, req_id, time_in),
+            Method::Unsubscribe(names) => {
+                let outcome = self.unsubscribe(key, &names);
+                self.reply(key, name, req_id.as_deref(), time_in, &outcome);
+            }
+            Method::List => {
+                let outcome = self.list(key);
+                self.reply(key, name, req_id.as_deref(), time_in, &outcome);
+            }
+            Method::Ping => self.pong(key, name, req_id.as_deref(), time_in),
+        }
+    }
+
+    fn pong(&mut self, key: u32, name: &str, req_id: Option<&str>, time_in: u64) {
         let reply = Reply {
             time_in: Some(time_in),
             time_out: Some(now_us()),
-            ..Reply::new(Some(method_name(&request.method)), request.req_id.as_deref(), true)
+            ..Reply::new(Some(name), req_id, true)
         };
         self.say(key, frame::text(&reply.encode()));
     }
@@ -131,7 +140,8 @@ impl Worker {
         }
         let Some(client) = self.clients.get_mut(key as usize) else { return };
         client.session.begin();
-        let form = AnswerForm { req_id, time_in, snapshot: subscribe.snapshot, since: subscribe.since };
+        let Subscribe { snapshot, since, throttle_ms, .. } = subscribe;
+        let form = AnswerForm { req_id, time_in, snapshot, since, throttle_ms };
         if let Err(ask) = self.asks.subscribe(Box::new(SubscribeAsk { client: id, names, form })) {
             if let Some(client) = self.clients.get_mut(key as usize) {
                 client.session.end();
@@ -148,8 +158,8 @@ impl Worker {
             return Some(format!("a request names at most {} symbols", limits.symbols_per_request));
         }
         let held = client.outbox.len();
-        let is_new =
-            |name: &&String| self.views.id(name).and_then(|view| client.outbox.slot_of(view)).is_none();
+        let finder = Finder::new(&client.outbox, names.len());
+        let is_new = |name: &&String| self.views.id(name).and_then(|view| finder.slot_of(view)).is_none();
         let fits = |more: usize| held + more <= limits.symbols;
         if fits(names.len()) || fits(names.iter().filter(is_new).count()) {
             return None;
@@ -170,30 +180,33 @@ impl Worker {
         let Some(client) = self.clients.get_mut(key as usize).filter(open) else {
             return self.asks.release(answer.grants.iter().map(|grant| grant.view));
         };
-        let mut twice = Vec::new();
-        for grant in &answer.grants {
-            let Some(slot) = self.views.join(grant.view, &grant.name, key, client) else { continue };
+        let (throttle_ms, grid) = (answer.form.throttle_ms, Grid::new(self.epoch, client.generation));
+        let finder = Finder::new(&client.outbox, answer.grants.len());
+        let held: Vec<_> = answer.grants.iter().map(|grant| finder.slot_of(grant.view)).collect();
+        let (mut twice, mut told) = (Vec::new(), Vec::new());
+        for (grant, slot) in answer.grants.iter().zip(held) {
+            let Some(slot) = slot else {
+                let (slot, _) = self.views.join(grant.view, &grant.name, key, client);
+                client.outbox.set_throttle(slot, throttle_ms, grid, self.now);
+                continue;
+            };
+            client.outbox.set_throttle(slot, throttle_ms, grid, self.now);
             twice.push(grant.view);
-            if answer.form.row(grant).is_some() {
-                // The snapshot has it, or a newer one.
-                client.outbox.forget(slot);
-            }
+            // The snapshot has the row that waits, or a newer one.
+            told.extend(answer.form.row(grant).map(|_| slot));
         }
+        client.outbox.forget_many(&mut told);
         client.session.end();
         let (total, encoding) = (client.outbox.len(), client.encoding);
         self.asks.release(twice);
-        let outcome = Outcome {
-            subscribed: Some(answer.grants.iter().map(|grant| grant.name.to_string()).collect()),
-            failed: Some(answer.failed),
-            total,
-            ..Outcome::default()
-        };
+        let names = answer.grants.iter().map(|grant| (&grant.name, grant.view));
+        let outcome = Outcome { failed: Some(answer.failed), total, ..subscribed(names, encoding) };
         self.reply(key, "subscribe", answer.form.req_id.as_deref(), answer.form.time_in, &outcome);
         if let Some(snapshot) = snapshot(&answer.form, &answer.grants, encoding) {
             self.say(key, frame::text(&snapshot));
         }
-        if let Some(asked) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
-            self.run_request(key, asked);
+        if let Some(turn) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
+            self.take_turns(key, turn);
         }
     }
 
@@ -203,13 +216,16 @@ impl Worker {
             if names.is_empty() {
                 slots.extend(client.outbox.seats().map(|(slot, _)| slot));
             }
-            for name in names {
-                match self.views.id(name).and_then(|view| client.outbox.slot_of(view)) {
-                    Some(slot) if !slots.contains(&slot) => slots.push(slot),
-                    Some(_) => {}
+            let (finder, mut seen) = (Finder::new(&client.outbox, names.len()), HashSet::new());
+            for name in names.iter().filter(|name| seen.insert(*name)) {
+                match self.views.id(name).and_then(|view| finder.slot_of(view)) {
+                    Some(slot) => slots.push(slot),
                     None => failed.push(Failed::new(name.clone(), ErrorCode::NotSubscribed)),
                 }
             }
+        }
+        if let Some(client) = self.clients.get_mut(key as usize) {
+            client.outbox.forget_many(&mut slots.clone());
         }
         let unsubscribed = self.leave(key, &slots);
         let total = self.clients.get(key as usize).map_or(0, |client| client.outbox.len());
@@ -230,15 +246,9 @@ impl Worker {
     }
 
     fn list(&self, key: u32) -> Outcome {
-        let names: Vec<String> = self.clients.get(key as usize).map_or_else(Vec::new, |client| {
-            client
-                .outbox
-                .seats()
-                .filter_map(|(_, view)| self.views.name(view))
-                .map(ToString::to_string)
-                .collect()
-        });
-        Outcome { total: names.len(), subscribed: Some(names), ..Outcome::default() }
+        let Some(client) = self.clients.get(key as usize) else { return Outcome::default() };
+        let names = client.outbox.seats().filter_map(|(_, view)| Some((self.views.name(view)?, view)));
+        Outcome { total: client.outbox.len(), ..subscribed(names, client.encoding) }
     }
 
     /// The client says goodbye: its code comes back, and that was it.
@@ -249,6 +259,19 @@ impl Worker {
             self.meters.closed("client_left");
         }
         self.finish(key);
+    }
+}
+
+/// What is subscribed, with what a client must know to read rows of these names.
+fn subscribed<'n>(names: impl Iterator<Item = (&'n Arc<str>, ViewId)>, encoding: Encoding) -> Outcome {
+    let ids: Vec<(Arc<str>, u32)> = names.map(|(name, view)| (Arc::clone(name), view.0)).collect();
+    let names = ids.iter().map(|(name, _)| name.to_string()).collect();
+    let lists = encoding.layout() == Layout::Array;
+    Outcome {
+        subscribed: Some(names),
+        ids: lists.then_some(Ids(ids)),
+        cols: lists.then_some(&COLS),
+        ..Outcome::default()
     }
 }
 

@@ -50,6 +50,17 @@ impl RowFrame {
         Self { view, v, stale, name, venue, row, forms: Default::default() }
     }
 
+    /// The venue, where the name does not say it.
+    pub fn venue(&self) -> Option<&str> {
+        self.venue.as_deref()
+    }
+
+    /// The same row with another word on its feed.
+    pub fn marked(&self, stale: bool) -> Self {
+        let (name, venue) = (Arc::clone(&self.name), self.venue.clone());
+        Self::new(self.view, name, venue, stale, self.v, self.row.clone())
+    }
+
     fn form(&self, encoding: Encoding) -> &Form {
         // The index is below the number of encodings.
         static NONE: Form = Form { bytes: Bytes::new(), header_len: 0, mark: 0..0 };
@@ -109,22 +120,56 @@ impl RowFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+    use tickwire_common::row::read_v;
+
+    fn vectors() -> Vec<Value> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../common/vectors/rows.json");
+        let read: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        read["updates"].as_array().unwrap().clone()
+    }
+
+    fn frame(vector: &Value) -> RowFrame {
+        let row = vector["row"].as_str().unwrap().to_owned();
+        RowFrame::new(
+            ViewId(vector["id"].as_u64().unwrap() as u32),
+            vector["name"].as_str().unwrap().into(),
+            vector["venue"].as_str().map(Arc::from),
+            vector["stale"] == true,
+            read_v(row.as_bytes()).unwrap(),
+            row.into(),
+        )
+    }
+
+    #[test]
+    fn frames_are_those_of_the_vectors() {
+        let keys = ["json", "json_string", "array", "array_string"];
+        for vector in vectors() {
+            let (frame, skipped) = (frame(&vector), vector["skipped"].as_u64().unwrap() as u32);
+            for (encoding, key) in Encoding::ALL.into_iter().zip(keys) {
+                let expected = vector["frames"][key].as_str().unwrap();
+                let mut out = Vec::new();
+                frame.push_skipped(&mut out, skipped, encoding);
+                assert_eq!(out, crate::ws::frame::text(expected.as_bytes()), "{expected}");
+            }
+        }
+    }
 
     #[test]
     fn one_frame_serves_updates_snapshots_and_slow_clients() {
         let row = Bytes::from_static(br#"{"v":7,"price":1.5}"#);
         let frame = RowFrame::new(ViewId(1), "BTC/USDT".into(), Some("binance".into()), false, 7, row);
-        let json = Encoding::Json;
-        let object = r#"{"symbol":"BTC/USDT","venue":"binance","v":7,"price":1.5}"#;
-        let update = format!(r#"{{"channel":"ticker","type":"update","data":[{object}]}}"#);
-        assert_eq!(frame.object(json), object.as_bytes());
-        assert_eq!(frame.bytes(json), crate::ws::frame::text(update.as_bytes()));
-        let mut out = Vec::new();
-        frame.push_skipped(&mut out, 0, json);
-        assert_eq!(out, frame.bytes(json));
-        let mut out = Vec::new();
-        frame.push_skipped(&mut out, 12, json);
-        let skipped = update.replace(r#""BTC/USDT","#, r#""BTC/USDT","skipped":12,"#);
-        assert_eq!(out, crate::ws::frame::text(skipped.as_bytes()));
+        for (encoding, object) in [
+            (Encoding::Json, r#"{"symbol":"BTC/USDT","venue":"binance","v":7,"price":1.5}"#),
+            (Encoding::Array, r#"[1,7,0,0,1.5,null,null,null,null,null,null,null,null,"binance"]"#),
+        ] {
+            assert_eq!(frame.object(encoding), object.as_bytes());
+            let (open, close) = (encoding.open(RowKind::Update), encoding.close());
+            let update = crate::ws::frame::text(&[open, object.as_bytes(), close].concat());
+            assert_eq!(frame.bytes(encoding), update);
+            let mut out = Vec::new();
+            frame.push_skipped(&mut out, 0, encoding);
+            assert_eq!(out, update);
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use tickwire_common::wire::close::CloseCode;
 use tickwire_common::wire::error::{ErrorBody, ErrorCode};
-use tickwire_common::wire::frame::{Limits, Reply};
+use tickwire_common::wire::frame::Reply;
+use tickwire_common::wire::limits::Limits;
 use tickwire_common::wire::request::{self, Method, Rejection, Request};
 
 use crate::ws::frame;
@@ -18,7 +19,7 @@ pub const STRIKES_MAX: u8 = 10;
 /// Messages over the rate in a row before the connection is closed.
 pub const REFUSALS_MAX: u32 = 100;
 
-/// Requests that wait behind a subscribe; more are refused as over the rate.
+/// Requests and errors that wait behind a subscribe; more are refused as over the rate.
 pub const BACKLOG_MAX: usize = 64;
 
 /// A request and when it was read.
@@ -29,15 +30,24 @@ pub(super) struct Asked {
     pub time_in: u64,
 }
 
+/// What answers a message in its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Run this request.
+    Run(Asked),
+    /// Say this: the message was no request.
+    Say(Bytes),
+}
+
 /// What to do with a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Run it now.
-    Run(Asked),
+    /// It is its turn.
+    Now(Turn),
     /// It waits behind another request.
     Wait,
-    /// Say this.
-    Say(Bytes),
+    /// Say this at once, whatever waits.
+    Refuse(Bytes),
     /// Say this, then close.
     Close(Bytes, CloseCode),
 }
@@ -53,7 +63,7 @@ pub(super) struct Session {
     strikes: u8,
     /// A subscribe is being answered.
     busy: bool,
-    backlog: VecDeque<Asked>,
+    backlog: VecDeque<Turn>,
 }
 
 impl Session {
@@ -79,7 +89,7 @@ impl Session {
         match request::parse(text) {
             Ok(request) => {
                 self.strikes = 0;
-                self.order(Asked { request, time_in })
+                self.order(Turn::Run(Asked { request, time_in }))
             }
             Err(rejection) => self.strike(&rejection),
         }
@@ -117,7 +127,7 @@ impl Session {
         if self.refusals > REFUSALS_MAX {
             Decision::Close(frame, CloseCode::Abuse)
         } else {
-            Decision::Say(frame)
+            Decision::Refuse(frame)
         }
     }
 
@@ -128,18 +138,18 @@ impl Session {
         if self.strikes >= STRIKES_MAX {
             Decision::Close(frame, CloseCode::BadProtocol)
         } else {
-            Decision::Say(frame)
+            self.order(Turn::Say(frame))
         }
     }
 
-    fn order(&mut self, asked: Asked) -> Decision {
+    fn order(&mut self, turn: Turn) -> Decision {
         if !self.busy {
-            return Decision::Run(asked);
+            return Decision::Now(turn);
         }
         if self.backlog.len() >= BACKLOG_MAX {
             return self.refuse();
         }
-        self.backlog.push_back(asked);
+        self.backlog.push_back(turn);
         Decision::Wait
     }
 
@@ -153,8 +163,8 @@ impl Session {
         self.busy = false;
     }
 
-    /// The next request that may run.
-    pub fn next(&mut self) -> Option<Asked> {
+    /// What may be answered next.
+    pub fn next(&mut self) -> Option<Turn> {
         if self.busy { None } else { self.backlog.pop_front() }
     }
 }
@@ -177,14 +187,15 @@ pub(super) fn method_name(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::config::LIMITS;
     use std::time::Duration;
 
     const PING: &str = r#"{"method":"ping","req_id":1}"#;
 
     fn said(decision: Decision) -> String {
         match decision {
-            Decision::Say(frame) | Decision::Close(frame, _) => String::from_utf8_lossy(&frame).into_owned(),
+            Decision::Now(Turn::Say(frame)) | Decision::Refuse(frame) | Decision::Close(frame, _) => {
+                String::from_utf8_lossy(&frame).into_owned()
+            }
             other => panic!("{other:?} says nothing"),
         }
     }
@@ -192,9 +203,9 @@ mod tests {
     #[test]
     fn the_burst_passes_then_the_rate_holds() {
         let now = Instant::now();
-        let mut session = Session::new(&LIMITS, now);
-        for _ in 0..LIMITS.msgs_burst {
-            assert!(matches!(session.text(PING, now, 0), Decision::Run(_)));
+        let mut session = Session::new(&Limits::default(), now);
+        for _ in 0..Limits::default().msgs_burst {
+            assert!(matches!(session.text(PING, now, 0), Decision::Now(Turn::Run(_))));
         }
         let refused = said(session.text(PING, now, 0));
         assert!(
@@ -202,29 +213,29 @@ mod tests {
             "{refused}"
         );
         let later = now + Duration::from_millis(100);
-        assert!(matches!(session.text(PING, later, 0), Decision::Run(_)));
-        assert!(matches!(session.text(PING, later, 0), Decision::Say(_)));
+        assert!(matches!(session.text(PING, later, 0), Decision::Now(Turn::Run(_))));
+        assert!(matches!(session.text(PING, later, 0), Decision::Refuse(_)));
     }
 
     #[test]
     fn who_never_slows_down_is_closed() {
         let now = Instant::now();
-        let mut session = Session::new(&LIMITS, now);
+        let mut session = Session::new(&Limits::default(), now);
         let closed =
             (0..).find(|_| matches!(session.text(PING, now, 0), Decision::Close(_, CloseCode::Abuse)));
-        assert_eq!(closed, Some(LIMITS.msgs_burst + REFUSALS_MAX));
+        assert_eq!(closed, Some(Limits::default().msgs_burst + REFUSALS_MAX));
     }
 
     #[test]
     fn nonsense_in_a_row_is_closed_but_one_good_request_forgives() {
         let now = Instant::now();
-        let mut session = Session::new(&LIMITS, now);
+        let mut session = Session::new(&Limits::default(), now);
         for _ in 1..STRIKES_MAX {
             assert!(said(session.text("{", now, 0)).contains("bad_json"));
         }
-        assert!(matches!(session.text(PING, now, 0), Decision::Run(_)));
+        assert!(matches!(session.text(PING, now, 0), Decision::Now(Turn::Run(_))));
         for _ in 1..STRIKES_MAX {
-            assert!(matches!(session.text("{", now, 0), Decision::Say(_)));
+            assert!(matches!(session.text("{", now, 0), Decision::Now(Turn::Say(_))));
         }
         assert!(matches!(session.text("{", now, 0), Decision::Close(_, CloseCode::BadProtocol)));
     }
@@ -232,17 +243,21 @@ mod tests {
     #[test]
     fn requests_wait_behind_a_subscribe_in_order() {
         let now = Instant::now();
-        let mut session = Session::new(&LIMITS, now);
+        let mut session = Session::new(&Limits::default(), now);
         session.begin();
-        for id in 1..3 {
-            assert_eq!(
-                session.text(&format!(r#"{{"method":"ping","req_id":{id}}}"#), now, 0),
-                Decision::Wait
-            );
+        for (method, id) in [("ping", 1), ("fly", 9), ("list", 2)] {
+            let text = format!(r#"{{"method":"{method}","req_id":{id}}}"#);
+            assert_eq!(session.text(&text, now, 0), Decision::Wait);
         }
         assert_eq!(session.next(), None);
         session.end();
-        let order: Vec<_> = std::iter::from_fn(|| session.next()).map(|asked| asked.request.req_id).collect();
-        assert_eq!(order, [Some("1".into()), Some("2".into())]);
+        let order: Vec<String> = std::iter::from_fn(|| session.next())
+            .map(|turn| match turn {
+                Turn::Run(asked) => asked.request.req_id.unwrap().into(),
+                Turn::Say(frame) => said(Decision::Refuse(frame)),
+            })
+            .collect();
+        assert_eq!((&*order[0], &*order[2], order.len()), ("1", "2", 3));
+        assert!(order[1].contains("unknown_method"), "{order:?}");
     }
 }

@@ -45,18 +45,19 @@ fn accept_key(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
-/// Whether the client offers a subprotocol.
-pub fn offers(headers: &HeaderMap, subprotocol: &str) -> bool {
-    has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, subprotocol)
+/// The subprotocols that a client offers, in its order of preference. Their case counts: a browser compares the answer
+/// with its offers letter by letter.
+pub fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    tokens(headers, header::SEC_WEBSOCKET_PROTOCOL)
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(token))
+    tokens(headers, name).any(|value| value.eq_ignore_ascii_case(token))
+}
+
+fn tokens(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -77,7 +78,7 @@ mod tests {
             (header::SEC_WEBSOCKET_PROTOCOL, "other, tickwire.v1.json"),
         ]);
         assert_eq!(accept(&request).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert!(offers(&request, "tickwire.v1.json") && !offers(&request, "tickwire.v1.array"));
+        assert!(offers(&request).eq(["other", "tickwire.v1.json"]));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -71,9 +74,21 @@ impl Client {
         Self::over(edge, socket.connect(edge.address).await.unwrap()).await
     }
 
+    /// As [`Client::connect`], with an offer of subprotocols and a query.
+    pub async fn choosing(edge: &Edge, offer: &'static str, query: &str) -> Self {
+        let mut request = format!("ws://{}/v1/stream?{query}", edge.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(offer));
+        let socket = TcpStream::connect(edge.address).await.unwrap();
+        Self::upgraded(request, socket).await
+    }
+
     async fn over(edge: &Edge, socket: TcpStream) -> Self {
         let url = format!("ws://{}/v1/stream", edge.address);
-        let (socket, _) = in_time("the upgrade", client_async(url, socket)).await.unwrap();
+        Self::upgraded(url.into_client_request().unwrap(), socket).await
+    }
+
+    async fn upgraded(request: Request, socket: TcpStream) -> Self {
+        let (socket, _) = in_time("the upgrade", client_async(request, socket)).await.unwrap();
         Self { socket, rows: VecDeque::new(), feeds: BTreeMap::new() }
     }
 
