@@ -41,7 +41,7 @@ fn told(request: &Request) -> Value {
     let req_id = request.req_id.as_deref();
     match &request.method {
         Method::Subscribe(subscribe) => json!({"method": "subscribe", "symbols": subscribe.symbols,
-            "snapshot": subscribe.snapshot, "since": subscribe.since,
+            "snapshot": subscribe.snapshot, "since": subscribe.since, "throttle_ms": subscribe.throttle_ms,
             "req_id": req_id}),
         Method::Unsubscribe(names) => json!({"method": "unsubscribe", "symbols": names, "req_id": req_id}),
         Method::List => json!({"method": "list", "req_id": req_id}),
