@@ -2,6 +2,7 @@
 //! format, <https://prometheus.io/docs/instrumenting/exposition_formats/>). Meant for kubelet and Prometheus on a
 //! private address; knows nothing of what the process does beyond a list of reasons.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,17 @@ fn readiness(reasons: &[String]) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
 }
 
+/// An address that can be opened from this machine: a wildcard is shown as loopback.
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
 /// Answers on `listener` until `token` is cancelled. Runs as one task; give it
 /// [`crate::task::Tasks::last_token`] so that probes are answered while the process drains.
 ///
@@ -122,6 +134,17 @@ mod tests {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_at_loopback() {
+        for (listen, shown) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("192.0.2.1:8080", "192.0.2.1:8080"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), shown);
+        }
     }
 
     #[tokio::test]

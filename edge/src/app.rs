@@ -14,20 +14,22 @@ use tickwire_common::time::now_ms;
 use tickwire_common::wire::frame::heartbeat;
 use tickwire_nats::Nats;
 use tickwire_nats::snapshot::Snapshots;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-use crate::accept::{self, Door};
+use crate::accept::Door;
+use crate::admission::Admission;
 use crate::config::Config;
+use crate::farewell::Farewells;
 use crate::feed::{Feed, FeedConfig, Names};
 use crate::hub::Hub;
 use crate::hub::ask::ASKS_MAX;
+use crate::listen::{self, Manners};
+use crate::memory;
 use crate::rest::{self, Rest};
 use crate::ws::frame;
-
-/// Connections that wait to be accepted; the kernel takes `net.core.somaxconn` if that is less.
-const ACCEPT_QUEUE: u32 = 65_535;
 
 /// Runs the edge until a signal or a failure.
 ///
@@ -48,15 +50,26 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let hub = Hub::start(&hub_config, &ask, &tasks.spawner()).context("starting the workers")?;
     let feed_config = FeedConfig { linger: config.linger };
     let feed = Feed::new(&nats, hub.clone(), asks, Arc::clone(&names), &feed_config);
+    let standing = feed.standing();
     // The feed serves clients until the last of them is gone.
     tasks.spawn_last("edge-feed", feed.run(tasks.last_token()));
     tasks.spawn("edge-heartbeat", beat(hub.clone(), config.hub.heartbeat, tasks.spawner()));
-    tasks.spawn("edge-drain", drain(hub.clone(), config.drain_spread, tasks.spawner()));
-
-    let door = Door { hub, connections_max: config.connections_max, spawner: tasks.spawner() };
-    let rest = Rest::new(Arc::clone(&names), Snapshots::new(&nats), config.hub.label.clone());
+    let admission = Admission::new(config.hub.limits);
+    tasks.spawn("edge-memory", memory::watch(Arc::clone(&admission), tasks.token()));
+    let door = Door {
+        hub,
+        admission,
+        trusted_proxies: config.guards.trusted_proxies.clone(),
+        farewells: Farewells::default(),
+        spawner: tasks.spawner(),
+    };
+    tasks.spawn("edge-drain", drain(door.clone(), config.drain_spread, tasks.token()));
+    let rest = Rest::new(Arc::clone(&names), standing, Snapshots::new(&nats), config.hub.label.clone());
     let router = rest::router(door, rest, config.echo);
-    tasks.spawn("edge-accept", accept::serve(listener, router, tasks.spawner(), tasks.token()));
+    tasks.spawn(
+        "edge-accept",
+        listen::serve(listener, router, manners(&config), tasks.spawner(), tasks.token()),
+    );
     let not_ready = readiness(&nats, names, &tasks);
     tasks.spawn_last("admin", admin::serve(admin_listener, metrics, not_ready, tasks.last_token()));
 
@@ -66,20 +79,26 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     Ok(verdict.exit_code())
 }
 
+/// How much longer than a client's own stall the kernel waits: it only ends what we cannot judge.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Left of the grace for what comes after the last HTTP answer.
+const LAST_STEPS: Duration = Duration::from_secs(1);
+
+fn manners(config: &Config) -> Manners {
+    Manners {
+        handshakes_max: config.guards.handshakes_max,
+        handshake: config.guards.handshake,
+        unacknowledged: config.hub.stall + KERNEL_PATIENCE,
+        drain: config.drain_grace.saturating_sub(LAST_STEPS),
+    }
+}
+
 fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let hint = || {
         format!("{setting} = {address} cannot be opened; is another program using it? Choose another port")
     };
-    listen(address).with_context(hint)
-}
-
-/// A listener whose queue takes a storm of reconnects: the kernel drops what does not fit, and those clients try again
-/// only after a second.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(ACCEPT_QUEUE)
+    listen::bind(address).with_context(hint)
 }
 
 /// What speaks against new clients.
@@ -110,39 +129,34 @@ fn readiness(
     }
 }
 
+/// What a heartbeat is about; no venue is called so.
+const HEARTBEAT: &str = "(heartbeat)";
+
 /// One heartbeat for everyone, framed once.
 async fn beat(hub: Hub, every: Duration, spawner: Spawner) -> anyhow::Result<()> {
     let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let token = spawner.token();
+    let (subject, token) = (Arc::from(HEARTBEAT), spawner.token());
     loop {
         tokio::select! {
-            _ = beats.tick() => hub.tell(&frame::text(&heartbeat(now_ms()))),
+            _ = beats.tick() => hub.tell(&subject, &frame::text(&heartbeat(now_ms()))),
             () = token.cancelled() => return Ok(()),
         }
     }
 }
 
-async fn drain(hub: Hub, spread: Duration, spawner: Spawner) -> anyhow::Result<()> {
-    spawner.token().cancelled().await;
-    tracing::info!(clients = hub.connections(), "draining");
-    hub.drain(spread);
+async fn drain(door: Door, spread: Duration, token: CancellationToken) -> anyhow::Result<()> {
+    token.cancelled().await;
+    tracing::info!(clients = door.admission.connections(), "draining");
+    door.hub.drain(spread);
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the ready line is for whoever started this process")]
-fn say_ready(address: SocketAddr, admin: SocketAddr) {
-    println!("tickwire-edge ready: http://{} admin http://{}", reachable(address), reachable(admin));
-}
-
-/// An address that can be opened: a wildcard is shown as loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    address
+fn say_ready(address: SocketAddr, admin_address: SocketAddr) {
+    println!(
+        "tickwire-edge ready: http://{} admin http://{}",
+        admin::reachable(address),
+        admin::reachable(admin_address)
+    );
 }

@@ -9,15 +9,23 @@ use tickwire_common::telemetry::Format;
 use tickwire_nats::NatsConfig;
 use tickwire_nats::config::{LOG_FILTER, SETTINGS};
 
-use crate::hub::config::{HubConfig, LIMITS};
+use crate::hub::config::HubConfig;
+
+mod limits;
+
+pub use limits::Guards;
 
 /// Levels of the settings that belong to the ingestor.
 pub const FOREIGN: &[&str] = &["venues", "ingestor"];
 
-const EDGE: [Setting; 11] = [
+const EDGE: [Setting; 12] = [
     Setting::new("edge.listen", "0.0.0.0:8080", "Address for clients, as host:port; port 0 takes a free one"),
     Setting::new("edge.workers", "0", "Worker threads; 0 is one a core"),
-    Setting::new("edge.connections_max", "50000", "Connections; one more is answered 503"),
+    Setting::new(
+        "edge.io_uring",
+        "auto",
+        "Write to many clients in one system call: auto (where the kernel allows it), on or off",
+    ),
     Setting::new(
         "edge.open_symbols",
         "false",
@@ -30,6 +38,12 @@ const EDGE: [Setting; 11] = [
     ),
     Setting::new("edge.linger_seconds", "30", "Seconds a symbol without clients stays subscribed"),
     Setting::new("edge.heartbeat_seconds", "10", "Seconds between heartbeats to every client, 5 to 60"),
+    // Well under the 60 s after which common proxies cut a silent connection.
+    Setting::new(
+        "edge.ping_seconds",
+        "25",
+        "Seconds of silence after which a client is pinged; two unanswered end it",
+    ),
     Setting::new(
         "edge.stall_seconds",
         "30",
@@ -49,8 +63,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// For probes and metrics.
     pub admin_listen: SocketAddr,
-    /// Most connections.
-    pub connections_max: usize,
+    /// What guards the doors.
+    pub guards: Guards,
     /// Whether symbols need no catalogue.
     pub open_symbols: bool,
     /// For bare symbols.
@@ -73,7 +87,7 @@ pub struct Config {
 
 /// The table of all settings.
 pub fn settings() -> Vec<Setting> {
-    [&EDGE[..], &admin("0.0.0.0:9090"), SETTINGS, &DRAIN, &log(LOG_FILTER)].concat()
+    [&EDGE[..], &limits::LIMITS, &admin("0.0.0.0:9090"), SETTINGS, &DRAIN, &log(LOG_FILTER)].concat()
 }
 
 /// Reads the configuration; mistakes stay with `settings`.
@@ -82,11 +96,14 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
     let listen = settings.get("edge.listen");
     let admin_listen = settings.get("admin.listen");
     let workers = settings.get_with("edge.workers", |text| number(text, 0, 256));
-    let connections_max = settings.get_with("edge.connections_max", |text| number(text, 1, 10_000_000));
+    let guards = limits::guards(settings);
+    let limits = limits::limits(settings);
+    let io_uring = settings.get_with("edge.io_uring", str::parse);
     let open_symbols = settings.get("edge.open_symbols");
     let venue_order = settings.get_optional_with("edge.venue_order", venues);
     let linger = seconds(settings, "edge.linger_seconds", 0, 3_600);
     let heartbeat = seconds(settings, "edge.heartbeat_seconds", 5, 60);
+    let ping = seconds(settings, "edge.ping_seconds", 1, 600);
     let stall = seconds(settings, "edge.stall_seconds", 1, 600);
     let label = settings.get_optional::<String>("edge.label");
     let echo = settings.get("edge.echo");
@@ -102,9 +119,10 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             workers => workers,
         },
-        limits: LIMITS,
+        io_uring: io_uring?,
+        limits: limits?,
         heartbeat: heartbeat?,
-        ping: PING,
+        ping: ping?,
         stall: stall?,
         label,
     };
@@ -112,7 +130,7 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
         nats: nats?,
         listen: listen?,
         admin_listen: admin_listen?,
-        connections_max: connections_max?,
+        guards: guards?,
         open_symbols: open_symbols?,
         venue_order: venue_order.unwrap_or_default(),
         linger: linger?,
@@ -124,9 +142,6 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
         log_filter: log_filter?,
     })
 }
-
-/// Well under the 60 s after which common proxies cut a silent connection.
-const PING: Duration = Duration::from_secs(25);
 
 fn seconds(settings: &mut Settings, key: &str, least: u64, most: u64) -> Option<Duration> {
     settings.get_with(key, |text| number(text, least, most)).map(Duration::from_secs)
@@ -155,6 +170,7 @@ fn venues(text: &str) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
     use tickwire_common::config::Outcome;
+    use tickwire_common::wire::limits::Limits;
 
     fn build(args: &[&str]) -> Outcome<Config> {
         let args = args.iter().map(|arg| (*arg).into());
@@ -180,12 +196,30 @@ mod tests {
             "Bin ance",
             "--nats.url",
             "::",
+            "--edge.trusted_proxies",
+            "10.0.0.0/8,nowhere",
+            "--edge.symbols_max",
+            "0",
         ];
         let Outcome::Refuse(mistakes) = build(&args) else { panic!("accepted") };
         let text = mistakes.to_string();
-        for key in ["edge.workers", "edge.listen", "edge.venue_order", "nats.url"] {
+        for key in [
+            "edge.workers",
+            "edge.listen",
+            "edge.venue_order",
+            "nats.url",
+            "edge.trusted_proxies",
+            "edge.symbols_max",
+        ] {
             assert!(text.contains(key), "{key} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn without_settings_limits_are_the_announced_defaults() {
+        let Outcome::Run(config) = build(&["--edge.memory_max_mb=0"]) else { panic!("refused") };
+        assert_eq!(config.hub.limits, Limits::default());
+        assert_eq!(config.guards.handshake, Duration::from_secs(10));
     }
 
     #[test]

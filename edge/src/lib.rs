@@ -6,6 +6,12 @@ pub mod hub;
 pub mod ws;
 
 pub mod accept;
+pub mod address;
+pub mod admission;
+pub mod choice;
+pub mod farewell;
+pub mod listen;
+pub mod memory;
 pub mod rest;
 
 pub mod app;

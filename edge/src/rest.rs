@@ -20,7 +20,7 @@ use tickwire_nats::Bytes;
 use tickwire_nats::snapshot::Snapshots;
 
 use crate::accept::{self, Door};
-use crate::feed::{Found, Names};
+use crate::feed::{Found, Names, Standing};
 
 /// How old a cached last price may be: the store itself is fed four times a second.
 const CACHE_TTL: Duration = Duration::from_millis(250);
@@ -37,6 +37,7 @@ const PAGE: &str = include_str!("page.html");
 #[derive(Debug, Clone)]
 pub struct Rest {
     names: Arc<RwLock<Names>>,
+    standing: Standing,
     snapshots: Snapshots,
     cache: Cache<Topic, Option<Bytes>>,
     label: Option<String>,
@@ -44,9 +45,14 @@ pub struct Rest {
 
 impl Rest {
     /// Reads through `snapshots`; `label` is shown on the page.
-    pub fn new(names: Arc<RwLock<Names>>, snapshots: Snapshots, label: Option<String>) -> Self {
+    pub fn new(
+        names: Arc<RwLock<Names>>,
+        standing: Standing,
+        snapshots: Snapshots,
+        label: Option<String>,
+    ) -> Self {
         let cache = Cache::builder().max_capacity(CACHE_TOPICS_MAX).time_to_live(CACHE_TTL).build();
-        Self { names, snapshots, cache, label }
+        Self { names, standing, snapshots, cache, label }
     }
 }
 
@@ -88,7 +94,8 @@ struct PricesQuery {
     symbols: Option<String>,
 }
 
-/// `GET /v1/prices?symbols=BTC/USDT,kucoin:ETH/USDT`: the newest row of each, and the names that have none.
+/// `GET /v1/prices?symbols=BTC/USDT,kucoin:ETH/USDT`: the newest row of each, as the stream would show it, and
+/// the names that have none.
 #[tracing::instrument(name = "prices", skip_all)]
 async fn prices(State(rest): State<Rest>, Query(query): Query<PricesQuery>) -> Response {
     let asked: Vec<String> = query
@@ -116,7 +123,9 @@ async fn prices(State(rest): State<Rest>, Query(query): Query<PricesQuery>) -> R
         if body.last() == Some(&b'}') {
             body.push(b',');
         }
-        push_row(&mut body, name, &Marks { venue: bare.then_some(&*topic.venue), ..Marks::default() }, &row);
+        let venue = bare.then_some(&*topic.venue);
+        let marks = Marks { venue, stale: rest.standing.is_stale(&topic.venue), ..Marks::default() };
+        push_row(&mut body, name, &marks, &row);
     }
     body.extend_from_slice(format!("],\"missing\":{}}}", json!(missing)).as_bytes());
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
@@ -131,7 +140,7 @@ impl Rest {
             match names.resolve(&name) {
                 Ok(Found::Exact(topic)) => found.push((name, topic, false)),
                 Ok(Found::AnyOf(topics)) => {
-                    found.extend(topics.into_iter().next().map(|topic| (name, topic, true)))
+                    found.extend(self.standing.choose(&topics).map(|topic| (name, topic, true)))
                 }
                 Err(_) => missing.push(name),
             }

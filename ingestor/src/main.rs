@@ -1,7 +1,6 @@
 //! `tickwire-ingestor`: exchange sockets in, rows on NATS out. One page: settings, telemetry, start, wait, drain.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -56,19 +55,11 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let (ready, token) = (Arc::clone(&app), tasks.token());
     tasks.spawner().spawn_job("announce", async move {
         if token.run_until_cancelled(ready.ready()).await.is_some() {
-            writeln!(std::io::stdout(), "{PROGRAM} ready: admin http://{}", reachable(address))?;
+            writeln!(std::io::stdout(), "{PROGRAM} ready: admin http://{}", admin::reachable(address))?;
         }
         Ok(())
     });
     let verdict = tasks.run_until_shutdown(shutdown, config.grace).await;
     app.close().await;
     Ok(verdict.exit_code())
-}
-
-/// The address as a browser on this machine can use it: 0.0.0.0 is everywhere, and so also here.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }

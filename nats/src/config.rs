@@ -14,8 +14,9 @@ use crate::connect::ConnectError;
 /// Address of NATS when none is given.
 pub const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
-/// Default of `log.filter`: the client library logs a line an attempt while NATS is away; this crate says it once.
-pub const LOG_FILTER: &str = "info,async_nats=warn";
+/// Default of `log.filter`: the client library logs a line an attempt while NATS is away, as an error where a peer takes
+/// the connection and drops it; this crate says it once.
+pub const LOG_FILTER: &str = "info,async_nats=warn,async_nats::connector=off";
 
 /// The settings that [`NatsConfig::from_settings`] reads.
 pub const SETTINGS: &[Setting] = &[

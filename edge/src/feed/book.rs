@@ -9,19 +9,20 @@ use futures_util::stream::AbortHandle;
 use slab::Slab;
 use tickwire_common::row;
 use tickwire_common::symbol::Topic;
-use tickwire_common::wire::error::ErrorCode;
-use tickwire_common::wire::frame::Failed;
 
 use super::health::Health;
 use super::meters::Meters;
-use super::names::{Found, Names};
-use super::topic::{AnswerKey, Phase, TopicId, TopicState};
+use super::topic::{Phase, TopicId, TopicState};
 use super::view::ViewState;
 use crate::hub::Hub;
-use crate::hub::ask::SubscribeAsk;
-use crate::hub::client::{Answer, Grant};
+use crate::hub::client::Answer;
 use crate::hub::outbox::DueRow;
 use crate::hub::row::ViewId;
+use answers::Waiting;
+
+mod answers;
+mod leaving;
+mod moves;
 
 /// A topic's snapshot is read a second time so long after its join: the last-value stream gets a conflated copy, up to a
 /// quarter of a second behind the ticks, so a tick just before the join may be in neither.
@@ -56,16 +57,7 @@ pub(super) struct Book {
     /// When every snapshot is read again; unknown before the first look at the clock.
     resync_at: Option<Instant>,
     out: Vec<Out>,
-    meters: Meters,
-}
-
-/// An answer that waits for its topics.
-#[derive(Debug)]
-struct Waiting {
-    ask: SubscribeAsk,
-    views: Vec<ViewId>,
-    failed: Vec<Failed>,
-    missing: usize,
+    pub meters: Meters,
 }
 
 /// What jobs are to do.
@@ -105,78 +97,6 @@ impl Book {
             out: Vec::new(),
             meters: Meters::new(),
         }
-    }
-
-    /// Counts the client's seats, and answers once every topic is joined.
-    pub fn subscribe(&mut self, ask: SubscribeAsk, names: &Names) {
-        let (mut views, mut failed, mut topics) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for name in &ask.names {
-            match self.view(name, names) {
-                Ok(id) => {
-                    if let Some(view) = self.views.get_mut(&id) {
-                        view.sit(ask.client.worker);
-                        topics.insert(view.topic.0);
-                    }
-                    views.push(id);
-                }
-                Err(code) => failed.push(Failed::new(name.clone(), code)),
-            }
-        }
-        let key = self.waiting.insert(Waiting { ask, views, failed, missing: 0 });
-        let missing = topics.into_iter().filter(|id| self.wait_for(TopicId(*id), key)).count();
-        if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.missing = missing;
-        }
-        self.answer_if_complete(key);
-    }
-
-    fn wait_for(&mut self, id: TopicId, key: AnswerKey) -> bool {
-        match self.topics.get_mut(&id).map(|topic| &mut topic.phase) {
-            Some(Phase::Priming(waiters)) => {
-                waiters.push(key);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The view of a name, made if it is new.
-    fn view(&mut self, name: &str, names: &Names) -> Result<ViewId, ErrorCode> {
-        if let Some(id) = self.by_name.get(name) {
-            return Ok(*id);
-        }
-        let found = names.resolve(name)?;
-        let candidates = match &found {
-            Found::Exact(topic) => std::slice::from_ref(topic),
-            Found::AnyOf(topics) => topics,
-        };
-        let topic = ViewState::choice(candidates, None, &self.health).ok_or(ErrorCode::UnknownSymbol)?;
-        if self.topics.len() >= TOPICS_MAX && !self.by_topic.contains_key(&topic) {
-            return Err(ErrorCode::Overloaded);
-        }
-        let id = ViewId(self.next_view);
-        self.next_view = self.next_view.wrapping_add(1);
-        let topic = self.topic(topic, id);
-        let view = ViewState::new(id, name, found, topic, self.workers);
-        self.by_name.insert(Arc::clone(&view.name), id);
-        self.views.insert(id, view);
-        Ok(id)
-    }
-
-    /// The topic's id, with this view on it; a new topic is to be joined.
-    fn topic(&mut self, topic: Topic, view: ViewId) -> TopicId {
-        if let Some(id) = self.by_topic.get(&topic) {
-            if let Some(state) = self.topics.get_mut(id) {
-                state.views.push(view);
-            }
-            return *id;
-        }
-        let id = TopicId(self.next_topic);
-        self.next_topic += 1;
-        self.by_topic.insert(topic.clone(), id);
-        self.topics.insert(id, TopicState::new(topic, view));
-        self.fresh.push(id);
-        id
     }
 
     /// A row from NATS. Anyone may publish there, so it is checked.
@@ -247,32 +167,6 @@ impl Book {
         self.drop_topic_if_left(id);
     }
 
-    fn answer_if_complete(&mut self, key: AnswerKey) {
-        if self.waiting.get(key).is_none_or(|waiting| waiting.missing > 0) {
-            return;
-        }
-        let Some(waiting) = self.waiting.try_remove(key) else { return };
-        let grants = waiting.views.iter().filter_map(|id| self.grant(*id)).collect();
-        let SubscribeAsk { client, form, .. } = waiting.ask;
-        self.out.push(Out::Answer(Answer { client, form, grants, failed: waiting.failed }));
-    }
-
-    fn grant(&mut self, id: ViewId) -> Option<Grant> {
-        let view = self.views.get_mut(&id)?;
-        let last = self.topics.get(&view.topic).and_then(|topic| view.frame(topic, &self.health));
-        Some(Grant { name: Arc::clone(&view.name), view: id, last })
-    }
-
-    /// Clients of a worker have left views, one entry a client.
-    pub fn release(&mut self, worker: u16, views: &[ViewId], now: Instant) {
-        for id in views {
-            let Some(view) = self.views.get_mut(id) else { continue };
-            if view.rise(worker, now) && !std::mem::replace(&mut view.lingers, true) {
-                self.lingering.push_back((now + self.linger, *id));
-            }
-        }
-    }
-
     /// Doubts snapshots whose time has come, and lets go of views that nobody has come back to.
     pub fn tidy(&mut self, now: Instant) {
         while let Some((_, id)) = self.second_looks.front().copied().filter(|(due, _)| *due <= now) {
@@ -283,77 +177,10 @@ impl Book {
             self.doubt_all(now);
             self.resync_at = Some(now + RESYNC);
         }
-        while let Some((_, id)) = self.lingering.front().copied().filter(|(due, _)| *due <= now) {
-            self.lingering.pop_front();
-            self.let_go(id, now);
-        }
+        self.let_go_of_idle(now);
         self.meters.topics.set(self.topics.len() as f64);
-    }
-
-    /// A view's linger is over, unless somebody came back; who came back and left lingers anew.
-    fn let_go(&mut self, id: ViewId, now: Instant) {
-        let Some(view) = self.views.get_mut(&id) else { return };
-        match view.idle_since.map(|since| since + self.linger) {
-            Some(due) if due <= now => self.drop_view(id),
-            Some(due) => self.lingering.push_back((due, id)),
-            None => view.lingers = false,
-        }
-    }
-
-    fn drop_view(&mut self, id: ViewId) {
-        if let Some(view) = self.views.remove(&id) {
-            self.by_name.remove(&view.name);
-            self.detach(view.topic, id);
-        }
-    }
-
-    fn detach(&mut self, topic: TopicId, view: ViewId) {
-        let Some(state) = self.topics.get_mut(&topic) else { return };
-        state.views.retain(|id| *id != view);
-        self.drop_topic_if_left(topic);
-    }
-
-    /// A topic that is being joined stays until the job is back: answers may wait for it.
-    fn drop_topic_if_left(&mut self, id: TopicId) {
-        if let Some(state) = self.topics.get(&id)
-            && state.views.is_empty()
-            && state.is_live()
-        {
-            self.by_topic.remove(&state.topic);
-            self.doubted.remove(&id.0);
-            self.topics.remove(&id);
-        }
-    }
-
-    /// The catalogue has changed: a name without venue may be served by others now.
-    pub fn find_again(&mut self, names: &Names) {
-        for view in self.views.values_mut().filter(|view| view.tells_venue) {
-            if let Ok(Found::AnyOf(candidates)) = names.resolve(&view.name) {
-                view.candidates = candidates;
-            }
-        }
-        self.choose_again();
-    }
-
-    /// Feeds have changed: names without venue go to the first live one.
-    pub fn choose_again(&mut self) {
-        let bare = self.views.values().filter(|view| view.tells_venue);
-        let moves: Vec<(ViewId, Topic)> = bare
-            .filter_map(|view| {
-                let current = self.topics.get(&view.topic).map(|state| &state.topic)?;
-                let choice = ViewState::choice(&view.candidates, Some(current), &self.health)?;
-                (choice != *current).then_some((view.id, choice))
-            })
-            .collect();
-        for (id, choice) in moves {
-            tracing::info!(venue = &*choice.venue, symbol = %choice.symbol, "a bare name moves");
-            let topic = self.topic(choice, id);
-            if let Some(view) = self.views.get_mut(&id) {
-                let before = std::mem::replace(&mut view.topic, topic);
-                self.detach(before, id);
-            }
-            self.show(id);
-        }
+        self.meters.lingering.set(self.lingering.len() as f64);
+        self.meters.waiting.set(self.waiting.len() as f64);
     }
 
     /// Rows may have been missed: every snapshot is to be read again, and a second time like those of a join.

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tickwire_common::feed::{FEED_SILENCE_MS, FeedState, FeedStatus};
+use tickwire_common::symbol::check_venue;
 
 /// How long a shard that went silent is remembered as down before it is forgotten.
 const FORGET: Duration = Duration::from_secs(600);
+
+/// Shards that are remembered; far above what all venues have together.
+const SHARDS_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -25,9 +29,25 @@ struct Heard {
 }
 
 impl Health {
-    /// Takes in a heartbeat.
-    pub fn hear(&mut self, venue: &str, shard: &str, status: FeedStatus, now: Instant) {
-        self.shards.insert((venue.to_owned(), shard.to_owned()), Heard { status, at: now });
+    /// Takes in a heartbeat. Gives whether it could: it could not from what is called as no venue is, nor from one shard
+    /// more than fit while none of the others has been silent for long.
+    pub fn hear(&mut self, venue: &str, shard: &str, status: FeedStatus, now: Instant) -> bool {
+        let key = (venue.to_owned(), shard.to_owned());
+        if !self.shards.contains_key(&key) && (check_venue(venue).is_err() || !self.make_room(now)) {
+            return false;
+        }
+        self.shards.insert(key, Heard { status, at: now });
+        true
+    }
+
+    /// Forgets the shard that has been silent for longest, if there is no room and it may be forgotten.
+    fn make_room(&mut self, now: Instant) -> bool {
+        if self.shards.len() < SHARDS_MAX {
+            return true;
+        }
+        let silent = self.shards.iter().filter(|(_, heard)| now >= heard.at + FORGET);
+        let longest = silent.min_by_key(|(_, heard)| heard.at).map(|(key, _)| key.clone());
+        longest.is_some_and(|key| self.shards.remove(&key).is_some())
     }
 
     /// Notes whether NATS can be reached.
@@ -171,6 +191,24 @@ mod tests {
         assert_eq!(health.state("binance"), Some(FeedState::Live));
         assert_eq!(health.state("kucoin"), Some(FeedState::Down));
         assert!(health.is_stale("kucoin"));
+    }
+
+    #[test]
+    fn made_up_shards_are_bounded_and_go_first() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        let live = || status(FeedState::Live);
+        assert!(health.hear("binance", "0", live(), now));
+        let taken = (0..2 * SHARDS_MAX).filter(|n| health.hear(&format!("v{n}"), "0", live(), now)).count();
+        assert_eq!(taken, SHARDS_MAX - 1);
+        assert!(health.hear("binance", "0", live(), now), "who is known goes on");
+        assert!(!health.hear("kucoin", "0", live(), now));
+        assert!(!Health::default().hear("no venue", "0", live(), now));
+        let later = now + FORGET;
+        assert!(health.hear("binance", "0", live(), later));
+        assert!(health.hear("kucoin", "0", live(), later));
+        assert_eq!(health.shards.len(), SHARDS_MAX);
+        health.changes(later, 0);
+        assert_eq!(health.state("binance"), Some(FeedState::Live));
     }
 
     #[test]

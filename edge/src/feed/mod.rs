@@ -9,6 +9,7 @@ mod health;
 mod job;
 mod meters;
 mod names;
+mod standing;
 mod topic;
 mod view;
 
@@ -31,6 +32,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use names::{Found, Names};
+pub use standing::Standing;
 
 use crate::hub::Hub;
 use crate::hub::ask::Ask;
@@ -66,6 +68,7 @@ pub struct Feed {
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
     names: Arc<RwLock<Names>>,
+    standing: Standing,
     book: Book,
     rows: SelectAll<Abortable<Rows>>,
     jobs: FuturesUnordered<BoxFuture<'static, Primed>>,
@@ -114,6 +117,7 @@ impl Feed {
             hub,
             asks,
             names,
+            standing: Standing::default(),
             book,
             rows: SelectAll::new(),
             jobs: FuturesUnordered::new(),
@@ -121,6 +125,11 @@ impl Feed {
             dropped: 0,
             patient_until: Instant::now() + CATALOGUE_PATIENCE,
         }
+    }
+
+    /// What it knows of venues, kept up to date.
+    pub fn standing(&self) -> Standing {
+        self.standing.clone()
     }
 
     /// Runs until `token` is cancelled.
@@ -241,9 +250,14 @@ impl Feed {
 
     fn feed_state(&mut self, message: &Message) {
         let Some((venue, shard)) = parse_feed(message.subject.as_str()) else { return };
-        match serde_json::from_slice::<FeedStatus>(&message.payload) {
+        let heard = match serde_json::from_slice::<FeedStatus>(&message.payload) {
             Ok(status) => self.book.health.hear(&venue, &shard, status, Instant::now()),
-            Err(error) => tracing::warn!(venue, shard, %error, "a feed state is unreadable, skipped"),
+            Err(_) => false,
+        };
+        if !heard {
+            // Anyone with the right may publish there, so one line for each would flood the log.
+            metrics::counter!("tickwire_edge_refused_feed_states_total").increment(1);
+            tracing::debug!(venue, shard, "a feed state is refused");
         }
         self.tell_feeds();
     }
@@ -266,6 +280,8 @@ impl Feed {
             self.book.doubt_all(Instant::now());
         }
         self.book.tidy(Instant::now());
+        self.book.meters.asks.set(self.asks.len() as f64);
+        self.book.meters.jobs.set(self.jobs.len() as f64);
         self.tell_feeds();
     }
 
@@ -273,17 +289,17 @@ impl Feed {
     fn tell_feeds(&mut self) {
         let changed = self.book.health.changes(Instant::now(), now_ms());
         self.keep_feeds();
+        self.standing.note(&self.book.health);
         if changed.is_empty() {
             return;
         }
         self.book.choose_again();
-        let health = &self.book.health;
-        let news: Vec<(&str, &FeedStatus)> =
-            changed.iter().filter_map(|venue| Some((venue.as_str(), health.feed(venue)?))).collect();
-        for (venue, feed) in &news {
+        for venue in changed {
+            let Some(feed) = self.book.health.feed(&venue) else { continue };
             tracing::info!(venue, state = feed.state.as_str(), reason = feed.reason, "feed");
+            let news = frame::text(&feed_status(false, &[(&venue, feed)]));
+            self.hub.tell(&venue.into(), &news);
         }
-        self.hub.tell(&frame::text(&feed_status(false, &news)));
     }
 
     /// New clients are to see when the last tick was, which moves without a change of state.

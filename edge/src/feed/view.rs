@@ -83,7 +83,7 @@ impl ViewState {
     /// While the venue of a bare name has nothing newer, the last row of the venue before stays the newest.
     pub fn frame(&mut self, topic: &TopicState, health: &Health) -> Option<Arc<RowFrame>> {
         let Some((v, row)) = topic.last.as_ref().filter(|(v, _)| *v >= self.shown_v()) else {
-            return self.last.clone();
+            return self.last_again(health);
         };
         let stale = health.is_stale(&topic.topic.venue);
         let same = |last: &&Arc<RowFrame>| last.v == *v && last.stale == stale;
@@ -96,9 +96,23 @@ impl ViewState {
         Some(frame)
     }
 
+    /// The last row of the venue before, marked anew if that one's feed has changed since.
+    fn last_again(&mut self, health: &Health) -> Option<Arc<RowFrame>> {
+        let last = self.last.as_ref()?;
+        let stale = last.venue().map_or(last.stale, |venue| health.is_stale(venue));
+        if stale != last.stale {
+            self.last = Some(Arc::new(last.marked(stale)));
+        }
+        self.last.clone()
+    }
+
     /// Who should serve the name: the first live venue, else the one that does, else the first.
-    pub fn choice(candidates: &[Topic], current: Option<&Topic>, health: &Health) -> Option<Topic> {
-        let live = candidates.iter().find(|topic| !health.is_stale(&topic.venue));
+    pub fn choice(
+        candidates: &[Topic],
+        current: Option<&Topic>,
+        is_stale: impl Fn(&str) -> bool,
+    ) -> Option<Topic> {
+        let live = candidates.iter().find(|topic| !is_stale(&topic.venue));
         live.or(current).or(candidates.first()).cloned()
     }
 }
@@ -107,6 +121,23 @@ impl ViewState {
 mod tests {
     use super::*;
     use tickwire_common::feed::{FeedState, FeedStatus};
+
+    #[test]
+    fn the_last_row_of_a_venue_that_went_stale_says_so_after_the_move() {
+        let topics = ["binance:BTC/USDT", "kucoin:BTC/USDT"].map(|text| text.parse::<Topic>().unwrap());
+        let found = Found::AnyOf(topics.to_vec());
+        let mut view = ViewState::new(ViewId(0), "BTC/USDT", found, TopicId(0), 1);
+        let [mut before, after] = topics.map(|topic| TopicState::new(topic, ViewId(0)));
+        before.take(7, br#"{"v":7}"#);
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert!(!view.frame(&before, &health).unwrap().stale);
+        let status =
+            FeedStatus { state: FeedState::Down, since: 0, last_tick: None, symbols: 1, reason: None };
+        health.hear("binance", "0", status, now);
+        health.changes(now, 0);
+        let shown = view.frame(&after, &health).unwrap();
+        assert_eq!((shown.v, shown.stale, shown.venue()), (7, true, Some("binance")));
+    }
 
     #[test]
     fn a_bare_name_goes_to_the_first_live_venue_and_stays_if_none_is() {
@@ -118,7 +149,9 @@ mod tests {
             health.hear(venue, "0", status, now);
             health.changes(now, 0);
         };
-        let choose = |health: &Health, current| ViewState::choice(&candidates, current, health).unwrap();
+        let choose = |health: &Health, current| {
+            ViewState::choice(&candidates, current, |venue| health.is_stale(venue)).unwrap()
+        };
         assert_eq!(choose(&health, None), candidates[0]);
         set(&mut health, "binance", FeedState::Stale);
         set(&mut health, "kucoin", FeedState::Live);

@@ -1,6 +1,6 @@
 //! One connection, as its worker sees it.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use mio::net::TcpStream;
 use tickwire_common::wire::encoding::Encoding;
 use tickwire_common::wire::frame::Failed;
 
-use super::Permit;
 use super::ask::AnswerForm;
 use super::config::HubConfig;
 use super::outbox::{CONTROL_BYTES_MAX, Outbox};
 use super::row::{RowFrame, ViewId};
 use super::session::Session;
+use crate::admission::Permit;
 use crate::ws::parser::Parser;
 
 /// Largest message of an echo connection, in bytes: what conformance suites send.
@@ -56,8 +56,8 @@ pub struct Arrival {
     pub mode: Mode,
     /// How rows look to it.
     pub encoding: Encoding,
-    /// The other end.
-    pub peer: SocketAddr,
+    /// Whose it is, for the log.
+    pub address: IpAddr,
     /// Its place among the connections.
     pub permit: Permit,
 }

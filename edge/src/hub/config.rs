@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use tickwire_common::wire::frame::Limits;
+use tickwire_common::wire::limits::Limits;
+
+use super::write::IoUring;
 
 /// Settings of the hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
     /// Worker threads, at least one.
     pub workers: usize,
-    /// Limits of one connection, announced to the client.
+    /// Whether writes go in batches through io_uring.
+    pub io_uring: IoUring,
+    /// Limits, announced to every client.
     pub limits: Limits,
     /// How often every client gets a heartbeat.
     pub heartbeat: Duration,
@@ -20,12 +24,3 @@ pub struct HubConfig {
     /// A word for people in the first message, like `SIMULATED`.
     pub label: Option<String>,
 }
-
-/// Defaults of [`Limits`]; reasons in docs/WIRE.md.
-pub const LIMITS: Limits = Limits {
-    symbols: 2_000,
-    symbols_per_request: 500,
-    msgs_per_s: 10,
-    msgs_burst: 40,
-    message_bytes: 64 << 10,
-};

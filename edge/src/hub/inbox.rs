@@ -2,7 +2,8 @@
 //! order is what joins a snapshot to the live rows without hole or duplicate.
 //!
 //! Full means: above [`ROWS_MAX`] rows, a row replaces the waiting row of its view and counts it as folded, so that what
-//! waits is bounded by that many rows and one more a view and answer.
+//! waits is bounded by that many rows and one more a view and answer. News to everyone replace waiting news on the same
+//! subject: one a feed, and one heartbeat. Of all else there is one a connection.
 
 use std::collections::HashMap;
 use std::io;
@@ -42,6 +43,7 @@ pub struct Inbox {
     state: Mutex<State>,
     waker: Waker,
     folded: Counter,
+    replaced: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -50,13 +52,16 @@ struct State {
     rows: usize,
     /// Where the newest waiting row of a view is, for rows above the bound and behind the last answer.
     folds: HashMap<ViewId, usize>,
+    /// Where the waiting news on a subject are.
+    tells: HashMap<Arc<str>, usize>,
 }
 
 impl Inbox {
     /// An empty queue that wakes the worker behind `waker`.
     pub fn new(waker: Waker) -> Arc<Self> {
         let folded = metrics::counter!("tickwire_edge_inbox_folded_rows_total");
-        Arc::new(Self { state: Mutex::default(), waker, folded })
+        let replaced = metrics::counter!("tickwire_edge_inbox_replaced_events_total");
+        Arc::new(Self { state: Mutex::default(), waker, folded, replaced })
     }
 
     /// Appends rows.
@@ -66,6 +71,15 @@ impl Inbox {
                 if !state.row(row) {
                     self.folded.increment(1);
                 }
+            }
+        });
+    }
+
+    /// Appends a frame for every client, in place of one on the same subject that still waits.
+    pub fn tell(&self, subject: &Arc<str>, frame: Bytes) {
+        self.put(|state| {
+            if !state.tell(subject, frame) {
+                self.replaced.increment(1);
             }
         });
     }
@@ -85,6 +99,7 @@ impl Inbox {
         std::mem::swap(&mut state.letters, into);
         state.rows = 0;
         state.folds.clear();
+        state.tells.clear();
     }
 
     fn put(&self, change: impl FnOnce(&mut State)) {
@@ -117,6 +132,18 @@ impl State {
         }
         self.rows += 1;
         self.letters.push(Letter::Row(row));
+        true
+    }
+
+    /// Gives whether the frame got a place of its own.
+    fn tell(&mut self, subject: &Arc<str>, frame: Bytes) -> bool {
+        let waiting = self.tells.get(subject).and_then(|place| self.letters.get_mut(*place));
+        if let Some(Letter::Tell(waiting)) = waiting {
+            *waiting = frame;
+            return false;
+        }
+        self.tells.insert(Arc::clone(subject), self.letters.len());
+        self.letters.push(Letter::Tell(frame));
         true
     }
 }
@@ -167,6 +194,29 @@ mod tests {
         inbox.take(&mut letters);
         assert!(matches!(letters[ROWS_MAX + 1], Letter::Tell(_)));
         assert_eq!(versions(&letters[ROWS_MAX + 1..]), [(70_001, 1)]);
+    }
+
+    #[test]
+    fn of_news_on_one_subject_the_newest_waits() {
+        let (_poll, inbox) = inbox();
+        let (beat, feed): (Arc<str>, Arc<str>) = ("heartbeat".into(), "binance".into());
+        for text in ["1", "2", "3"] {
+            inbox.tell(&beat, Bytes::from_static(text.as_bytes()));
+            inbox.rows([row(1, 1)]);
+            inbox.tell(&feed, Bytes::from_static(text.as_bytes()));
+        }
+        let told = |inbox: &Inbox| -> Vec<Bytes> {
+            let mut letters = Vec::new();
+            inbox.take(&mut letters);
+            let tells = letters.into_iter().filter_map(|letter| match letter {
+                Letter::Tell(frame) => Some(frame),
+                _ => None,
+            });
+            tells.collect()
+        };
+        assert_eq!(told(&inbox), ["3", "3"]);
+        inbox.tell(&beat, Bytes::from_static(b"4"));
+        assert_eq!(told(&inbox), ["4"], "what was taken is not replaced");
     }
 
     #[test]

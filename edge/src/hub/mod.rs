@@ -11,6 +11,7 @@ pub mod meters;
 pub mod outbox;
 pub mod row;
 
+mod finder;
 mod keeper;
 mod requests;
 mod session;
@@ -45,23 +46,12 @@ pub struct Hub {
 pub struct Shared {
     /// State of all feeds, framed, for new clients.
     feeds: RwLock<Bytes>,
-    connections: Arc<AtomicUsize>,
 }
 
 impl Shared {
     /// The `feed_status` snapshot, framed; empty while no feed is known.
     pub fn feeds(&self) -> Bytes {
         self.feeds.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Counts a connection for as long as it lives.
-#[derive(Debug)]
-pub struct Permit(Arc<AtomicUsize>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -93,19 +83,6 @@ impl Hub {
         self.inboxes.len()
     }
 
-    /// Counts a new connection, unless there are `max` already.
-    pub fn permit(&self, max: usize) -> Option<Permit> {
-        let counter = &self.shared.connections;
-        let below = |now: usize| (now < max).then_some(now + 1);
-        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
-        Some(Permit(Arc::clone(counter)))
-    }
-
-    /// Open connections.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
-    }
-
     /// Gives a socket to a worker, round robin.
     pub fn adopt(&self, arrival: Arrival) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len().max(1);
@@ -124,11 +101,10 @@ impl Hub {
         self.letter(usize::from(answer.client.worker), Letter::Answer(Box::new(answer)));
     }
 
-    /// Sends a framed message to every client.
-    pub fn tell(&self, frame: &Bytes) {
-        for worker in 0..self.inboxes.len() {
-            self.letter(worker, Letter::Tell(frame.clone()));
-        }
+    /// Sends a framed message to every client. A worker that has not read the last one on this subject yet gets only
+    /// the new one.
+    pub fn tell(&self, subject: &Arc<str>, frame: &Bytes) {
+        self.inboxes.iter().for_each(|inbox| inbox.tell(subject, frame.clone()));
     }
 
     /// Keeps the framed `feed_status` snapshot that new clients get; empty for none.

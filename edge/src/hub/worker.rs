@@ -202,7 +202,7 @@ impl Worker {
         let Ok(key) = u32::try_from(entry.key()) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut socket, Token(entry.key()), both) {
-            tracing::warn!(%error, peer = %arrival.peer, "a socket could not be watched");
+            tracing::warn!(%error, address = %arrival.address, "a socket could not be watched");
             return;
         }
         self.generation = self.generation.wrapping_add(1);

@@ -9,13 +9,18 @@
 
 mod support;
 
+mod abuse;
 mod bad_input;
+mod encodings;
 mod http;
 mod join;
+mod limits;
 mod names;
 mod outage;
 mod protocol;
 mod requests;
+mod resume;
+mod sets;
 mod sharing;
 mod shutdown;
 mod slow_reader;

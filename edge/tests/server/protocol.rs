@@ -13,7 +13,7 @@ const ETH: &str = "binance:ETH/USDT";
 #[tokio::test]
 async fn the_first_message_announces_the_limits_and_the_next_the_feeds() {
     let market = Market::open().await;
-    let edge = Edge::open(&market.url(), &["--edge.label", "SIMULATED"]).await;
+    let edge = Edge::open(&market.url(), &["--edge.label", "SIMULATED", "--edge.memory_max_mb", "0"]).await;
     let mut early = Client::connect(&edge).await;
     market.feed("binance", FeedState::Live).await;
     early.feed("binance", "live").await;
@@ -32,8 +32,8 @@ async fn the_first_message_announces_the_limits_and_the_next_the_feeds() {
         assert_eq!(data[field], value, "{field} in {hello}");
     }
     assert!(data["connection_id"].is_string(), "{hello}");
-    let limits = json!({"symbols": 2000, "symbols_per_request": 500, "msgs_per_s": 10, "msgs_burst": 40,
-        "message_bytes": 65536});
+    let limits = json!({"symbols": 2000, "symbols_per_request": 2000, "msgs_per_s": 10, "msgs_burst": 40,
+        "message_bytes": 131_072, "handshake_ms": 10_000, "connections": 50_000});
     assert_eq!(data["limits"], limits);
     let feeds = client.next().await;
     assert_eq!((&feeds["channel"], &feeds["type"]), (&json!("feed_status"), &json!("snapshot")));

@@ -4,7 +4,6 @@ use crate::support::client::Client;
 use crate::support::edge::Edge;
 use crate::support::eventually;
 use crate::support::market::Market;
-use crate::support::raw::{answer, upgrade};
 
 const A: &str = "bench:A";
 const CLIENTS: usize = 200;
@@ -68,16 +67,4 @@ async fn who_comes_back_during_the_linger_finds_the_subscription() {
     let mut client = Client::subscribed(&edge, &[A]).await;
     let row = client.row().await;
     assert_eq!((row.v, row.snapshot), (2, true));
-}
-
-#[tokio::test]
-async fn connections_above_the_limit_are_refused_until_one_leaves() {
-    let market = Market::open().await;
-    let edge = Edge::open(&market.url(), &["--edge.connections_max", "2"]).await;
-    let (one, mut two) = (Client::connect(&edge).await, Client::connect(&edge).await);
-    let refused = answer(&edge, &upgrade()).await;
-    assert!(refused.starts_with("http/1.1 503") && refused.contains("retry-after"), "{refused}");
-    drop(one);
-    eventually("a place is free", async || answer(&edge, &upgrade()).await.starts_with("http/1.1 101")).await;
-    assert_eq!(two.next().await["data"][0]["event"], "connected");
 }

@@ -83,6 +83,14 @@ impl Market {
         Catalogue::new(&self.nats).put(venue, &instruments).await.unwrap();
     }
 
+    /// Puts so many made-up instruments into the catalogue.
+    pub async fn list_many(&self, venue: &str, count: usize) {
+        let names: Vec<(String, String)> =
+            (0..count).map(|n| (format!("S{n}/X"), format!("S{n}X"))).collect();
+        let names: Vec<(&str, &str)> = names.iter().map(|(name, alias)| (&**name, &**alias)).collect();
+        self.list(venue, &names).await;
+    }
+
     /// Publishes a row to those who are subscribed.
     pub async fn tick(&self, name: &str, v: u64) {
         self.tick_bytes(name, row(v)).await;

@@ -25,8 +25,18 @@ impl Raw {
 
     /// As [`Raw::connect`], with bytes sent in one piece with the request.
     pub async fn connect_with(edge: &Edge, early: &[u8]) -> Self {
+        Self::request(edge, &[upgrade().as_bytes(), early].concat()).await
+    }
+
+    /// As [`Raw::connect`], as a proxy does for somebody else.
+    pub async fn connect_for(edge: &Edge, forwarded_for: &str) -> Self {
+        let header = format!("Host: edge\r\nX-Forwarded-For: {forwarded_for}\r\n");
+        Self::request(edge, upgrade().replacen("Host: edge\r\n", &header, 1).as_bytes()).await
+    }
+
+    async fn request(edge: &Edge, request: &[u8]) -> Self {
         let mut socket = TcpStream::connect(edge.address).await.unwrap();
-        socket.write_all(&[upgrade().as_bytes(), early].concat()).await.unwrap();
+        socket.write_all(request).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(in_time("the upgrade", socket.read_u8()).await.unwrap());
@@ -39,6 +49,12 @@ impl Raw {
     /// Writes bytes as they are.
     pub async fn write(&mut self, bytes: &[u8]) {
         in_time("the edge reads", self.socket.write_all(bytes)).await.unwrap();
+    }
+
+    /// Writes the same bytes again and again until the edge takes no more.
+    pub async fn flood(&mut self, bytes: &[u8]) {
+        in_time("the edge has had enough", async { while self.socket.write_all(bytes).await.is_ok() {} })
+            .await;
     }
 
     /// The next frame, `None` at the end.

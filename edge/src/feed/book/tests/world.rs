@@ -8,7 +8,8 @@ use tickwire_nats::catalogue::{CatalogueChange, Instrument};
 
 use super::super::*;
 use super::Step;
-use crate::hub::ask::AnswerForm;
+use crate::feed::names::Names;
+use crate::hub::ask::{AnswerForm, SubscribeAsk};
 use crate::hub::client::ClientId;
 use crate::hub::inbox::{Inbox, Letter};
 
@@ -158,7 +159,7 @@ impl World {
         self.clients[client].busy = true;
         let names = NAMES.iter().enumerate().filter(|(bit, _)| names & (1 << bit) != 0);
         let names = names.map(|(_, (name, _))| (*name).to_owned()).chain(["nobody".to_owned()]).collect();
-        let form = AnswerForm { req_id: None, time_in: 0, snapshot, since: 0 };
+        let form = AnswerForm { req_id: None, time_in: 0, snapshot, since: 0, throttle_ms: 0 };
         self.book.subscribe(SubscribeAsk { client: self.id(client), names, form }, &self.names);
     }
 
