@@ -19,6 +19,7 @@ mod bad_input;
 mod drain;
 mod fan_out;
 mod load;
+mod mixes;
 mod outage;
 mod replay;
 
