@@ -287,6 +287,9 @@ fn push_integer(out: &mut Vec<u8>, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::check;
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     fn framed(encoding: Encoding, row: &str) -> String {
         let (mut out, name) = (Vec::new(), "bench:A");
@@ -313,5 +316,38 @@ mod tests {
         assert_eq!(framed(Encoding::JsonString, row), strings);
         assert_eq!(framed(Encoding::Array, row), "[7,1,0,0,null,null,null,null,null,null,null,2]");
         assert_eq!(framed(Encoding::ArrayString, row), r#"[7,1,0,0,null,null,null,null,null,null,null,"2"]"#);
+    }
+
+    /// A field of a row as anyone may publish it: a known name or not, and any digits.
+    fn field() -> impl Strategy<Value = (&'static str, String)> {
+        let names = prop::sample::select(vec!["price", "low", "ts", "own", "volume", "change"]);
+        (names, "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?")
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_the_publishers_in_every_encoding(
+            v in any::<u64>(),
+            fields in prop::collection::btree_map(field().prop_map(|field| field.0), field().prop_map(|field| field.1), 0..6),
+            blank in "[ \t]{0,2}",
+        ) {
+            let text: String =
+                fields.iter().map(|(name, digits)| format!(",{blank}\"{name}\"{blank}:{blank}{digits}{blank}")).collect();
+            let row = format!("{{\"v\":{v}{text}}}");
+            prop_assert_eq!(check(row.as_bytes()), Ok(v));
+            for (objects, lists) in [(Encoding::Json, Encoding::Array), (Encoding::JsonString, Encoding::ArrayString)] {
+                let (object, list) = (framed(objects, &row), framed(lists, &row));
+                let object: std::collections::BTreeMap<&str, &RawValue> = serde_json::from_str(&object).unwrap();
+                let list: Vec<&RawValue> = serde_json::from_str(&list).unwrap();
+                for (name, digits) in &fields {
+                    let quoted = objects.numbers() == Numbers::String && DECIMALS.contains(name);
+                    let expected = if quoted { format!("\"{digits}\"") } else { digits.clone() };
+                    prop_assert_eq!(object[name].get(), &expected);
+                    let cell = COLS.iter().position(|col| col == name).map(|column| list[column].get());
+                    prop_assert_eq!(cell.unwrap_or(&expected), &expected);
+                }
+                prop_assert_eq!(list[1].get(), v.to_string());
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! docs/asyncapi.yaml against the vectors: each message of the server fits exactly one of its schemas, each request that
-//! the server understands fits exactly one and each that it refuses none, and every example is a vector.
+//! the server understands fits exactly one and each that it refuses none, and every example is a vector. The examples
+//! of docs/WIRE.md fit too.
 
 use std::collections::BTreeSet;
 
@@ -97,6 +98,19 @@ fn requests_fit_where_the_server_understands_them() {
     }
     for vector in requests.refused {
         assert_eq!(document.kinds(&vector.text, true), [""; 0], "{}", vector.about);
+    }
+}
+
+#[test]
+fn the_examples_for_people_fit_too() {
+    let wire = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/WIRE.md")).unwrap();
+    let protocol = wire.split("## Client protocol").nth(1).unwrap();
+    let examples: Vec<&str> = protocol.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(examples.len() > 15, "{}", examples.len());
+    let document = Document::open();
+    for example in examples {
+        let kinds = [document.kinds(example, true), document.kinds(example, false)].concat();
+        assert_eq!(kinds.len(), 1, "{kinds:?}: {example}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sets of two thousand symbols in one message.
 
 use serde_json::json;
+use tickwire_common::row::ROW_BYTES_MAX;
 
 use crate::support::client::{Client, rows};
 use crate::support::edge::Edge;
@@ -46,4 +47,26 @@ async fn two_thousand_symbols_come_and_go_in_one_message() {
     }
     let updates = client.rows_until(2 * SYMBOLS).await;
     assert_eq!(updates.len() as u64 + updates.iter().map(|row| row.skipped).sum::<u64>(), SYMBOLS);
+}
+
+/// Rows as large as they may be, with the longest names that fit into a request, and quotes around every number.
+#[tokio::test]
+async fn the_largest_snapshot_of_one_request_is_sent() {
+    let market = Market::open().await;
+    let names: Vec<String> = (0..SYMBOLS).map(|n| format!("bench:{}{n:04}", "N".repeat(50))).collect();
+    let edge = Edge::open(&market.url(), &[]).await;
+    let mut client = Client::choosing(&edge, "tickwire.v1.json", "numbers=string").await;
+    let subscribe = json!({"method": "subscribe", "params": {"symbol": names}});
+    assert_eq!(client.ask(subscribe.clone()).await["result"]["total"], SYMBOLS);
+    let prices = r#","low":0"#.repeat(100);
+    for (v, name) in (1..).zip(&names) {
+        let row = format!(r#"{{"v":{v}{prices},"x":""#);
+        let row = format!("{row}{}\"}}", "x".repeat(ROW_BYTES_MAX - row.len() - 2));
+        market.tick_bytes(name, row.into()).await;
+    }
+    client.rows_until(SYMBOLS).await;
+    assert_eq!(client.ask(subscribe).await["success"], true);
+    let snapshot = rows(&client.next_of("ticker").await);
+    assert_eq!(snapshot.len() as u64, SYMBOLS);
+    assert!(snapshot.iter().all(|row| row.snapshot));
 }
