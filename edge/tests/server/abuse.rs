@@ -11,6 +11,7 @@ use tokio::time::interval;
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
+use crate::support::http::narrow;
 use crate::support::market::Market;
 use crate::support::raw::{Raw, masked};
 use crate::support::{eventually, in_time};
@@ -277,9 +278,7 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     scene.edge.knows(20_000).await;
     scene
         .goes_on("an answer is not read", async |_, edge| {
-            let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            socket.set_recv_buffer_size(4_096).unwrap();
-            let mut socket = socket.connect(edge.address).await.unwrap();
+            let mut socket = narrow(edge).await;
             socket.write_all(b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\n\r\n").await.unwrap();
             let mut first = [0; 12];
             socket.read_exact(&mut first).await.unwrap();

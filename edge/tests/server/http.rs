@@ -1,6 +1,7 @@
 //! Plain HTTP: the page, the catalogue, last prices, probes and metrics.
 
 use serde_json::json;
+use tickwire_common::feed::FeedState;
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
@@ -54,6 +55,50 @@ async fn prices_are_found_or_missing() {
         edge.get("/v1/prices?symbols=BTC/USDT").await.json()["data"][0]["v"] == 6
     })
     .await;
+}
+
+#[tokio::test]
+async fn prices_are_as_good_as_their_feeds() {
+    let market = Market::open().await;
+    market.list("binance", &[("BTC/USDT", "BTCUSDT")]).await;
+    market.list("kucoin", &[("BTC/USDT", "BTC-USDT")]).await;
+    market.last("binance:BTC/USDT", 5).await;
+    market.last("kucoin:BTC/USDT", 4).await;
+    market.feed("binance", FeedState::Live).await;
+    market.feed("kucoin", FeedState::Live).await;
+    let edge = Edge::start(&market.url(), &[]).await;
+    edge.knows(2).await;
+    let prices = async || {
+        let answer = edge.get("/v1/prices?symbols=BTC/USDT,binance:BTC/USDT").await.json();
+        let told = |n: usize| {
+            let row = &answer["data"][n];
+            (row["venue"].as_str().map(str::to_owned), row["v"].as_u64(), row["stale"].as_bool())
+        };
+        [told(0), told(1)]
+    };
+    let bare = |venue: &str, v, stale| (Some(venue.to_owned()), Some(v), stale);
+    eventually("all is live", async || prices().await == [bare("binance", 5, None), (None, Some(5), None)])
+        .await;
+    market.feed("binance", FeedState::Stale).await;
+    let moved = [bare("kucoin", 4, None), (None, Some(5), Some(true))];
+    eventually("a bare name moves to the live venue", async || prices().await == moved).await;
+    market.feed("kucoin", FeedState::Down).await;
+    let nobody = [bare("binance", 5, Some(true)), (None, Some(5), Some(true))];
+    eventually("nobody is live", async || prices().await == nobody).await;
+}
+
+#[tokio::test]
+async fn snapshots_are_counted_by_where_they_come_from() {
+    let market = Market::open().await;
+    market.last("bench:A", 5).await;
+    let edge = Edge::open(&market.url(), &[]).await;
+    let mut first = Client::subscribed(&edge, &["bench:A", "bench:B"]).await;
+    assert_eq!(first.row().await.v, 5);
+    let mut second = Client::subscribed(&edge, &["bench:A"]).await;
+    assert_eq!(second.row().await.v, 5);
+    for (source, count) in [("store", 1.0), ("memory", 1.0), ("none", 1.0)] {
+        assert_eq!(edge.metric("tickwire_edge_snapshots_total", source).await, count, "{source}");
+    }
 }
 
 #[tokio::test]

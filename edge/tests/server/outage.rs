@@ -94,6 +94,7 @@ async fn an_edge_that_finds_no_nats_waits_for_it_and_says_so_once() {
     assert_eq!(edge.get(&format!("/v1/prices?symbols={A}")).await.status, 503);
     eventually("it has tried more than once", async || wire.refused() > 3).await;
     assert_eq!(edge.log().matches("NATS unreachable").count(), 1, "{}", edge.log());
+    assert!(!edge.log().contains("ERROR"), "{}", edge.log());
 
     wire.mend();
     edge.serves().await;

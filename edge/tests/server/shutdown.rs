@@ -2,9 +2,11 @@
 
 use std::process::Stdio;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::support::client::{Client, Heard, rows};
 use crate::support::edge::{Edge, command};
-use crate::support::http::get;
+use crate::support::http::{get, narrow};
 use crate::support::in_time;
 use crate::support::market::Market;
 use crate::support::proxy::Proxy;
@@ -85,10 +87,34 @@ async fn nobody_holds_the_end_up() {
     let mut silent = Raw::connect(&edge).await;
     let _sleeper = Client::narrow(&edge).await;
     let mut plain = tokio::net::TcpStream::connect(edge.address).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\n").await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     edge.terminate().await;
     edge.terminate().await;
     assert_eq!(silent.close_code().await, Some(1012));
+    assert_eq!(edge.exit().await.code(), Some(0), "{}", edge.log());
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished() {
+    const SYMBOLS: usize = 8_000;
+    let market = Market::open().await;
+    market.list_many("binance", SYMBOLS).await;
+    let mut edge = Edge::start(&market.url(), &["--edge.drain_spread_seconds", "0"]).await;
+    edge.knows(SYMBOLS).await;
+    // Its buffer holds a small part of the answer, the rest is still with the edge.
+    let mut reader = narrow(&edge).await;
+    reader.write_all(b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 12];
+    in_time("the answer begins", reader.read_exact(&mut answer)).await.unwrap();
+    let mut idle = tokio::net::TcpStream::connect(edge.address).await.unwrap();
+    edge.terminate().await;
+    in_time("an idle socket is closed", idle.read_to_end(&mut Vec::new())).await.unwrap();
+    in_time("the answer ends", reader.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["data"].as_array().unwrap().len(), SYMBOLS);
     assert_eq!(edge.exit().await.code(), Some(0), "{}", edge.log());
 }
 

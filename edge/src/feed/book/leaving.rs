@@ -70,3 +70,54 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::feed::names::Names;
+    use crate::hub::ask::{AnswerForm, SubscribeAsk};
+    use crate::hub::client::ClientId;
+
+    const LINGER: Duration = Duration::from_secs(30);
+
+    /// A client subscribes to so many symbols that nobody has, and leaves them once they are joined.
+    fn come_and_go(book: &mut Book, symbols: std::ops::Range<usize>, now: Instant) {
+        let names = Names::new(vec![], true);
+        let form = AnswerForm { req_id: None, time_in: 0, snapshot: true, since: 0, throttle_ms: 0 };
+        let client = ClientId { worker: 0, key: 0, generation: 1 };
+        let asked = symbols.map(|n| format!("bench:S{n}")).collect();
+        book.subscribe(SubscribeAsk { client, names: asked, form }, &names);
+        let joined = book.take_work(true).fresh;
+        joined.iter().for_each(|(id, _)| book.primed(*id, None, false, now));
+        let mut views: Vec<ViewId> =
+            book.views.values().filter(|view| !view.lingers).map(|view| view.id).collect();
+        views.sort();
+        book.release(0, &views, now);
+    }
+
+    #[test]
+    fn not_more_views_linger_than_there_is_room_for() {
+        let (mut book, now) = (Book::new(1, LINGER), Instant::now());
+        come_and_go(&mut book, 0..LINGERING_MAX, now);
+        assert_eq!((book.views.len(), book.topics.len()), (LINGERING_MAX, LINGERING_MAX));
+        come_and_go(&mut book, LINGERING_MAX..LINGERING_MAX + 7, now);
+        assert_eq!((book.views.len(), book.topics.len()), (LINGERING_MAX, LINGERING_MAX));
+        assert!(!book.by_name.contains_key("bench:S6") && book.by_name.contains_key("bench:S7"));
+        book.tidy(now + LINGER);
+        assert_eq!((book.views.len(), book.topics.len(), book.lingering.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_has_clients_again_does_not_go_for_want_of_room() {
+        let (mut book, now) = (Book::new(1, LINGER), Instant::now());
+        come_and_go(&mut book, 0..1, now);
+        let back = book.views.values_mut().next().map(|view| view.sit(0));
+        assert!(back.is_some());
+        come_and_go(&mut book, 1..LINGERING_MAX + 1, now);
+        assert!(book.by_name.contains_key("bench:S0"));
+        book.tidy(now + LINGER);
+        assert_eq!(book.views.len(), 1);
+    }
+}

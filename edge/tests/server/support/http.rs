@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
+use super::edge::Edge;
 use super::in_time;
 
 /// An answer as it came.
@@ -39,6 +40,13 @@ pub async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
         head: head.to_lowercase(),
         body: body.to_owned(),
     })
+}
+
+/// A socket that takes little at a time, so that most of a long answer waits at the edge.
+pub async fn narrow(edge: &Edge) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(edge.address).await.unwrap()
 }
 
 async fn exchange(address: SocketAddr, request: &str) -> io::Result<Vec<u8>> {
