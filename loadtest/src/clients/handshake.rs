@@ -6,10 +6,7 @@
 use std::str::FromStr;
 
 use thiserror::Error;
-use tickwire_common::wire::SUBPROTOCOL_JSON;
-
-/// The subprotocol of positional rows, see docs/WIRE.md.
-const SUBPROTOCOL_ARRAY: &str = "tickwire.v1.array";
+use tickwire_common::wire::{SUBPROTOCOL_ARRAY, SUBPROTOCOL_JSON};
 
 /// Section 1.3: the sample key and the answer that it must get.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -153,3 +153,5 @@ pub(crate) fn digits(text: &[u8]) -> Result<(u64, &[u8]), Malformed> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
