@@ -41,6 +41,23 @@ TICKWIRE_EDGE__DRAIN_SPREAD_SECONDS: {{ .Values.edge.drainSpreadSeconds | quote 
 {{- with .Values.edge.workers }}
 TICKWIRE_EDGE__WORKERS: {{ . | quote }}
 {{- end }}
+TICKWIRE_EDGE__PING_SECONDS: {{ .Values.edge.pingSeconds | quote }}
+{{- /* Helm reads large numbers as floats and would write 1e+06. */}}
+{{- with .Values.edge.limits }}
+TICKWIRE_EDGE__CONNECTIONS_MAX: {{ int64 .connections | quote }}
+TICKWIRE_EDGE__CONNECTIONS_PER_ADDRESS_MAX: {{ int64 .connectionsPerAddress | quote }}
+{{- with .trustedProxies }}
+TICKWIRE_EDGE__TRUSTED_PROXIES: {{ join "," . | quote }}
+{{- end }}
+TICKWIRE_EDGE__HANDSHAKES_MAX: {{ int64 .handshakes | quote }}
+TICKWIRE_EDGE__HANDSHAKE_SECONDS: {{ .handshakeSeconds | quote }}
+TICKWIRE_EDGE__MESSAGE_BYTES_MAX: {{ int64 .messageBytes | quote }}
+TICKWIRE_EDGE__MESSAGES_PER_SECOND_MAX: {{ int64 .messagesPerSecond | quote }}
+TICKWIRE_EDGE__MESSAGES_BURST_MAX: {{ int64 .messagesBurst | quote }}
+TICKWIRE_EDGE__SYMBOLS_PER_REQUEST_MAX: {{ int64 .symbolsPerRequest | quote }}
+TICKWIRE_EDGE__SYMBOLS_MAX: {{ int64 .symbols | quote }}
+TICKWIRE_EDGE__MEMORY_MAX_MB: {{ ternary .memoryMb (int64 .memoryMb) (kindIs "string" .memoryMb) | quote }}
+{{- end }}
 {{- if .Values.edge.openSymbols }}
 TICKWIRE_EDGE__OPEN_SYMBOLS: "true"
 {{- end }}
