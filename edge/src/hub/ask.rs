@@ -46,6 +46,8 @@ pub struct AnswerForm {
     pub snapshot: bool,
     /// Only rows with a higher `v`.
     pub since: u64,
+    /// Least milliseconds between two rows; 0 for every row.
+    pub throttle_ms: u16,
 }
 
 impl AnswerForm {

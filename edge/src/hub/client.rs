@@ -98,6 +98,8 @@ pub struct Client {
     pub(super) outbox: Outbox,
     /// Whether it is in the worker's list of clients to serve.
     pub(super) ready: bool,
+    /// Whether it is in the worker's list of clients to read from.
+    pub(super) unread: bool,
     /// When it was last heard of, or pinged.
     pub(super) heard_at: Instant,
     pub(super) pings_open: u8,
@@ -135,6 +137,7 @@ impl Client {
             session: Session::new(&config.limits, now),
             outbox: Outbox::default(),
             ready: false,
+            unread: false,
             heard_at: now,
             pings_open: 0,
             told_slow_at: None,

@@ -16,6 +16,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// A slow client is told at most this often.
 const TELL_SLOW: Duration = Duration::from_secs(10);
 
+/// A client that is behind for longer than this is told before it has caught up.
+const TELL_SOON: Duration = Duration::from_secs(1);
+
 /// Pings without an answer before a connection counts as dead.
 const PINGS_OPEN_MAX: u8 = 2;
 
@@ -53,9 +56,13 @@ impl Worker {
     /// Looks at every client once.
     pub fn sweep(&mut self) {
         let keys: Vec<u32> = self.clients.iter().filter_map(|(key, _)| u32::try_from(key).ok()).collect();
+        let mut slow = 0_u32;
         for key in &keys {
             self.look_after(*key);
+            let client = self.clients.get(*key as usize);
+            slow += u32::from(client.is_some_and(|client| client.outbox.behind_since().is_some()));
         }
+        self.meters.slow.set(slow);
         let (views, seats) = self.views.count();
         self.meters.connections.set(self.clients.len() as f64);
         self.meters.views.set(views as f64);
@@ -64,16 +71,21 @@ impl Worker {
 
     fn look_after(&mut self, key: u32) {
         let Some(client) = self.clients.get_mut(key as usize) else { return };
-        self.meters.skipped.increment(client.outbox.take_uncounted());
+        self.meters.skipped.increment(client.outbox.take_uncounted().into());
+        client.outbox.trim();
         if let Some(deadline) = client.closing {
             if self.now >= deadline {
                 self.drop_client(key, "unanswered_close");
             }
             return;
         }
-        if client.outbox.blocked_since().is_some_and(|since| self.now >= since + self.config.stall) {
+        if client.outbox.stalled_since().is_some_and(|since| self.now >= since + self.config.stall) {
             return self.close(key, CloseCode::SlowReader);
         }
+        if client.outbox.behind_since().is_none() {
+            self.tell_slow(key);
+        }
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
         if client.mode == Mode::Stream && self.now >= client.heard_at + self.config.ping {
             if client.pings_open >= PINGS_OPEN_MAX {
                 return self.close(key, CloseCode::HeartbeatTimeout);
@@ -84,26 +96,38 @@ impl Worker {
         }
     }
 
-    /// Tells a client that it was skipped, now and then; lets go of a closed one whose last bytes are out.
-    pub fn after_flush(&mut self, key: u32) {
+    /// After a write: lets go of a closed client whose last bytes are out; tells one that is slow, where a place in its
+    /// stream allows.
+    pub fn after_write(&mut self, key: u32, progress: bool) {
         let Some(client) = self.clients.get_mut(key as usize) else { return };
-        let blocked = client.outbox.blocked_since();
-        if client.goodbye && blocked.is_none() {
-            return self.drop_client(key, "client_left");
+        if !client.outbox.has_waiting() {
+            if client.goodbye {
+                return self.drop_client(key, "client_left");
+            }
+            if client.failed {
+                // RFC 6455 section 7.1.7. An error means that the other side has left already.
+                let _ = client.socket.shutdown(Shutdown::Write);
+            }
         }
-        if client.failed && blocked.is_none() {
-            // RFC 6455 section 7.1.7. An error means that the other side has left already.
-            let _ = client.socket.shutdown(Shutdown::Write);
+        match client.outbox.behind_since() {
+            Some(since) if !progress || self.now < since + TELL_SOON => {}
+            _ => self.tell_slow(key),
         }
+    }
+
+    /// Tells a client how many rows it has missed since it was last told, now and then.
+    fn tell_slow(&mut self, key: u32) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
         let told = client.told_slow_at.is_some_and(|at| self.now < at + TELL_SLOW);
-        if client.closing.is_some() || told || blocked.is_some() {
+        if client.closing.is_some() || told {
             return;
         }
         let skipped = client.outbox.take_skipped();
         if skipped > 0 {
             client.told_slow_at = Some(self.now);
-            let lag_ms = u64::try_from(client.outbox.last_block().as_millis()).unwrap_or(u64::MAX);
-            self.say(key, frame::text(&slow_reader(skipped, lag_ms)));
+            let lag_ms = u64::try_from(client.outbox.lag(self.now).as_millis()).unwrap_or(u64::MAX);
+            self.meters.told_slow.increment(1);
+            self.say(key, frame::text(&slow_reader(skipped.into(), lag_ms)));
         }
     }
 
@@ -131,7 +155,10 @@ impl Worker {
     /// Forgets a connection.
     pub fn drop_client(&mut self, key: u32, why: &'static str) {
         let Some(client) = self.clients.get_mut(key as usize) else { return };
-        self.meters.skipped.increment(client.outbox.take_uncounted());
+        self.meters.skipped.increment(client.outbox.take_uncounted().into());
+        if let Some((_, alarm)) = client.outbox.alarm() {
+            self.alarms.set(key, alarm, None);
+        }
         if client.closing.is_none() {
             self.meters.closed(why);
         }

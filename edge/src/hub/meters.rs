@@ -16,7 +16,17 @@ pub(super) struct Meters {
     pub rows_out: Counter,
     pub skipped: Counter,
     pub messages_in: Counter,
+    pub bytes_in: Counter,
+    pub bytes_out: Counter,
     pub blocked: Counter,
+    /// Clients written to, and in how many batches.
+    pub writes: Counter,
+    pub write_batches: Counter,
+    /// How long writing took in one turn.
+    pub write: Histogram,
+    /// Clients that are behind.
+    pub slow: Gauge,
+    pub told_slow: Counter,
     /// How long one turn of the event loop took.
     pub turn: Histogram,
 }
@@ -27,14 +37,26 @@ impl Meters {
         Self {
             connections: gauge!("tickwire_edge_connections", "worker" => worker.clone()),
             views: gauge!("tickwire_edge_views", "worker" => worker.clone()),
-            subscriptions: gauge!("tickwire_edge_subscriptions", "worker" => worker),
+            subscriptions: gauge!("tickwire_edge_subscriptions", "worker" => worker.clone()),
+            slow: gauge!("tickwire_edge_slow_clients", "worker" => worker),
             rows_in: counter!("tickwire_edge_worker_rows_total"),
             rows_out: counter!("tickwire_edge_client_rows_total"),
             skipped: counter!("tickwire_edge_skipped_rows_total"),
             messages_in: counter!("tickwire_edge_client_messages_total"),
+            bytes_in: counter!("tickwire_edge_received_bytes_total"),
+            bytes_out: counter!("tickwire_edge_sent_bytes_total"),
             blocked: counter!("tickwire_edge_blocked_writes_total"),
+            writes: counter!("tickwire_edge_writes_total"),
+            write_batches: counter!("tickwire_edge_write_batches_total"),
+            write: histogram!("tickwire_edge_write_seconds"),
+            told_slow: counter!("tickwire_edge_slow_reader_events_total"),
             turn: histogram!("tickwire_edge_loop_turn_seconds"),
         }
+    }
+
+    /// Counts this worker among those that write this way.
+    pub fn count_way(&self, way: &'static str, by: f64) {
+        gauge!("tickwire_edge_write_way", "way" => way).increment(by);
     }
 
     pub fn closed(&self, why: &'static str) {

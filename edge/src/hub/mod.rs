@@ -14,9 +14,14 @@ pub mod row;
 mod finder;
 mod keeper;
 mod requests;
+mod round;
+mod serve;
 mod session;
+mod start;
+mod throttle;
 mod views;
 mod worker;
+pub mod write;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,13 +67,16 @@ impl Hub {
     /// What the operating system says when it gives no thread or event queue.
     pub fn start(config: &Arc<HubConfig>, asks: &mpsc::Sender<Ask>, spawner: &Spawner) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let mut inboxes = Vec::with_capacity(config.workers);
+        let (mut inboxes, mut starts) = (Vec::with_capacity(config.workers), Vec::new());
         for index in 0..config.workers {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
             let worker = worker::Worker::new(index, Arc::clone(config), Arc::clone(&shared), asks.clone())?;
             inboxes.push(worker.inbox());
-            spawner.spawn_thread(format!("edge-worker-{index}"), move || worker.run().map_err(Into::into))?;
+            let (starting, start) = std::sync::mpsc::sync_channel(1);
+            starts.push(start);
+            spawner.spawn_thread(format!("edge-worker-{index}"), move || worker.start(&starting))?;
         }
+        start::wait_for(&starts)?;
         Ok(Self { inboxes: inboxes.into(), shared, next: Arc::default() })
     }
 

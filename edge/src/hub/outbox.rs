@@ -1,11 +1,11 @@
 //! What waits for one client. While its socket takes everything, each row goes out as it came. Once the socket is full,
 //! at most one row a symbol waits (newest wins, `skipped` counts what was folded), and all of them go out in few writes
-//! when it can take more. Replies keep their order and go before rows. Bounded: see [`CONTROL_BYTES_MAX`].
+//! when it can take more. A throttled symbol has at most one row that waits, always. Replies keep their order and go
+//! before rows. Bounded: see [`CONTROL_BYTES_MAX`] and [`DUE_MAX`].
 //!
-//! Knows no WebSocket and no subscription: it writes bytes that are framed already.
+//! Knows no WebSocket and no subscription, and no socket: it says which bytes go next and is told how many went.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,23 +13,26 @@ use bytes::Bytes;
 use slab::Slab;
 use tickwire_common::wire::encoding::Encoding;
 
+pub use super::round::DueRow;
+use super::round::Round;
 use super::row::{RowFrame, ViewId};
+use super::throttle::{Grid, Throttle};
 
-/// Most replies that wait for one client, in bytes: above the largest snapshot of one request, 500 rows of 2 KiB and
-/// their names. A client that asks for more without reading is closed.
-pub const CONTROL_BYTES_MAX: usize = 2 << 20;
+/// Most replies that wait for one client, in bytes: above the largest snapshot of one request, 2,000 rows of 2 KiB with
+/// their names and quotes. A client that asks for more without reading is closed.
+pub const CONTROL_BYTES_MAX: usize = 6 << 20;
 
-/// How much is gathered for one write, in bytes: what waits outside the kernel can still be folded.
+/// Most rows that are due to one client as they came; with more the newest of each symbol waits.
+const DUE_MAX: usize = 1_024;
+
+/// How much is gathered for one write, in bytes: others wait meanwhile.
 const WRITE_BYTES: usize = 16 << 10;
 
-/// A row of the current round, with the rows that were folded into it before it came here.
-#[derive(Debug, Clone)]
-pub struct DueRow {
-    /// The framed row.
-    pub frame: Arc<RowFrame>,
-    /// Rows folded into it, for every client.
-    pub folded: u32,
-}
+/// The same for a client that is behind: what waits outside the kernel can still be folded.
+const WRITE_BYTES_BEHIND: usize = 4 << 10;
+
+/// Room for due rows that an idle client may keep.
+const DUE_KEPT: usize = 16;
 
 /// A client's seat in one view.
 #[derive(Debug)]
@@ -38,14 +41,45 @@ pub struct Slot {
     pub view: ViewId,
     /// Position among the view's seats.
     pub seat: u32,
-    pending: Option<DueRow>,
+    /// The newest row that waits here.
+    frame: Option<Arc<RowFrame>>,
+    /// Rows folded into it.
+    folded: u32,
+    /// Least time between two rows; 0 for none.
+    throttle_ms: u16,
 }
 
-/// What a flush came to.
+/// What a row that is due means for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flushed {
-    /// Nothing waits.
+pub enum Due {
+    /// Serve it.
+    Now,
+    /// It waits for something else.
+    Waits,
+    /// It waits for [`Outbox::alarm`], which may have changed.
+    Later,
+}
+
+/// What to write next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// The row of this number, as it is.
+    Row(u32),
+    /// What was gathered, with so many rows.
+    Gathered(u32),
+}
+
+/// What a write came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    /// Nothing waits any more.
     All,
+    /// Rows of the round wait: write on soon.
+    More,
+    /// Something waits that needs no row of the round: others may go first.
+    Rest,
     /// The socket is full.
     Blocked,
 }
@@ -54,32 +88,40 @@ pub enum Flushed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflow;
 
+/// A client whose socket was full, until nothing waits for it any more.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    since: Instant,
+    /// When its socket last took something.
+    progress: Instant,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Outbox {
     slots: Slab<Slot>,
-    /// Framed replies and events, in order.
+    /// Framed replies and events, in order; at the front what a write left over.
     control: VecDeque<Bytes>,
     control_bytes: usize,
-    /// Rows of this round, as (index in the round, slot), while the socket takes everything.
+    /// Rows of the round, as (number, slot), while each goes out as it came.
     due: Vec<(u32, u32)>,
-    /// Slots with a pending row, oldest first, while it does not.
+    /// Slots whose row goes out next, oldest first.
     dirty: VecDeque<u32>,
-    /// A write that the socket cut, and how much of it is gone.
-    rest: Vec<u8>,
-    rest_at: usize,
-    blocked_since: Option<Instant>,
-    last_block: Duration,
-    skipped: u64,
-    uncounted: u64,
-    written: u64,
+    /// Rows go to their slots, because older ones may wait there.
+    folding: bool,
+    behind: Option<Behind>,
+    last_lag: Duration,
+    skipped: u32,
+    uncounted: u32,
+    throttle: Option<Box<Throttle>>,
 }
 
 impl Outbox {
     /// Takes a seat; gives its slot.
     pub fn take_slot(&mut self, view: ViewId, seat: u32) -> u32 {
         // A client has at most a few thousand slots.
-        u32::try_from(self.slots.insert(Slot { view, seat, pending: None })).unwrap_or(u32::MAX)
+        let slot = Slot { view, seat, frame: None, folded: 0, throttle_ms: 0 };
+        u32::try_from(self.slots.insert(slot)).unwrap_or(u32::MAX)
     }
 
     /// Leaves a seat and drops what waits in it.
@@ -90,11 +132,60 @@ impl Outbox {
 
     /// Drops the rows that wait in a slot.
     pub fn forget(&mut self, slot: u32) {
-        self.due.retain(|(_, at)| *at != slot);
-        if let Some(slot_now) = self.slots.get_mut(slot as usize)
-            && slot_now.pending.take().is_some()
-        {
-            self.dirty.retain(|at| *at != slot);
+        self.forget_many(&mut [slot]);
+    }
+
+    /// Drops the rows that wait in these slots; sorts them.
+    pub fn forget_many(&mut self, slots: &mut [u32]) {
+        slots.sort_unstable();
+        let among = |at: &u32| slots.binary_search(at).is_ok();
+        self.due.retain(|(_, at)| !among(at));
+        let mut waited = false;
+        for slot in slots.iter() {
+            let place = self.slots.get_mut(*slot as usize);
+            waited |= place.is_some_and(|place| place.frame.take().is_some());
+        }
+        if waited {
+            self.dirty.retain(|at| !among(at));
+            if let Some(throttle) = &mut self.throttle {
+                throttle.forget(among);
+            }
+        }
+    }
+
+    /// Rows of this slot go out at most every so many milliseconds from now on; 0 for all of them.
+    pub fn set_throttle(&mut self, slot: u32, every_ms: u16, grid: Grid, now: Instant) {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        if std::mem::replace(&mut place.throttle_ms, every_ms) == every_ms {
+            return;
+        }
+        let waits = place.frame.is_some();
+        if every_ms > 0 {
+            self.throttle.get_or_insert_with(|| Box::new(Throttle::new(grid)));
+        }
+        let Some(throttle) = self.throttle.as_mut().filter(|_| waits) else { return };
+        throttle.forget(|at| *at == slot);
+        self.dirty.retain(|at| *at != slot);
+        if every_ms > 0 {
+            throttle.wait(slot, every_ms, now);
+        } else {
+            // Rows that come as they are must not pass it.
+            self.folding = true;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    /// When rows that wait for their moment go out, and when the worker will look.
+    pub fn alarm(&mut self) -> Option<(Option<Instant>, &mut Option<Instant>)> {
+        self.throttle.as_mut().map(|throttle| (throttle.next(), &mut throttle.alarm))
+    }
+
+    /// The worker's alarm has gone off: lets rows go whose moment has come.
+    pub fn ring_alarm(&mut self, now: Instant) {
+        let dirty = &mut self.dirty;
+        if let Some(throttle) = &mut self.throttle {
+            throttle.alarm = None;
+            throttle.take(now, |slot| dirty.push_back(slot));
         }
     }
 
@@ -143,186 +234,196 @@ impl Outbox {
         Ok(())
     }
 
-    /// Marks a row of the round as due. Gives true if the client must be served for it, false if it waits.
-    pub fn due(&mut self, index: u32, row: &DueRow, slot: u32) -> bool {
-        if self.blocked_since.is_some() {
-            self.fold(row, slot);
-            return false;
+    /// Marks a row of the round as due.
+    pub fn due(&mut self, number: u32, round: &Round, slot: u32, now: Instant) -> Due {
+        let keeps = self.folding || (self.throttle.is_some() && self.is_throttled(slot));
+        if keeps {
+            return round.get(number).map_or(Due::Waits, |row| self.fold(row, slot, now));
         }
-        self.due.push((index, slot));
-        true
+        self.due.push((number, slot));
+        if self.due.len() > DUE_MAX {
+            self.fold_due(round, now);
+        }
+        Due::Now
+    }
+
+    fn is_throttled(&self, slot: u32) -> bool {
+        self.slots.get(slot as usize).is_some_and(|slot| slot.throttle_ms > 0)
     }
 
     /// Newest wins.
-    fn fold(&mut self, row: &DueRow, slot: u32) {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return };
-        let mut row = row.clone();
-        match place.pending.take() {
-            Some(older) => {
-                row.folded = row.folded.saturating_add(older.folded).saturating_add(1);
-                self.skipped += 1;
-                self.uncounted += 1;
+    fn fold(&mut self, row: &DueRow, slot: u32, now: Instant) -> Due {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return Due::Waits };
+        if place.frame.replace(Arc::clone(&row.frame)).is_some() {
+            place.folded = place.folded.saturating_add(row.folded).saturating_add(1);
+            self.uncounted = self.uncounted.saturating_add(1);
+            if place.throttle_ms == 0 && self.behind.is_some() {
+                self.skipped = self.skipped.saturating_add(1);
             }
-            None => self.dirty.push_back(slot),
+            return Due::Waits;
         }
-        place.pending = Some(row);
+        place.folded = row.folded;
+        match &mut self.throttle {
+            Some(throttle) if place.throttle_ms > 0 => {
+                throttle.wait(slot, place.throttle_ms, now);
+                Due::Later
+            }
+            _ => {
+                self.dirty.push_back(slot);
+                Due::Waits
+            }
+        }
     }
 
-    /// Since when the socket is full.
-    pub fn blocked_since(&self) -> Option<Instant> {
-        self.blocked_since
+    /// From now on rows wait in their slots, those that are due too.
+    fn fold_due(&mut self, round: &Round, now: Instant) {
+        self.folding = true;
+        for (number, slot) in std::mem::take(&mut self.due) {
+            if let Some(row) = round.get(number) {
+                self.fold(row, slot, now);
+            }
+        }
     }
 
-    /// How long the socket was full the last time.
-    pub fn last_block(&self) -> Duration {
-        self.last_block
+    /// Since when the socket has taken nothing, if something waits for it.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.behind.map(|behind| behind.progress)
     }
 
-    /// Rows handed to the socket since the last call.
-    pub fn take_written(&mut self) -> u64 {
-        std::mem::take(&mut self.written)
+    /// Since when rows are folded because the socket was full.
+    pub fn behind_since(&self) -> Option<Instant> {
+        self.behind.map(|behind| behind.since)
     }
 
-    /// Rows folded for this client since the last call, to be told.
-    pub fn take_skipped(&mut self) -> u64 {
+    /// How long it has been behind, or was the last time.
+    pub fn lag(&self, now: Instant) -> Duration {
+        self.behind.map_or(self.last_lag, |behind| now.saturating_duration_since(behind.since))
+    }
+
+    /// Rows folded because this client was behind, since the last call, to be told.
+    pub fn take_skipped(&mut self) -> u32 {
         std::mem::take(&mut self.skipped)
     }
 
-    /// Rows folded since the last call, for the process's counter.
-    pub fn take_uncounted(&mut self) -> u64 {
+    /// Rows folded for any reason since the last call, for the process's counter.
+    pub fn take_uncounted(&mut self) -> u32 {
         std::mem::take(&mut self.uncounted)
     }
 
-    /// Whether anything waits.
+    /// Whether anything waits for the socket.
     pub fn has_waiting(&self) -> bool {
-        !self.control.is_empty() || !self.due.is_empty() || !self.dirty.is_empty() || !self.rest.is_empty()
+        !self.control.is_empty() || !self.due.is_empty() || !self.dirty.is_empty()
     }
 
-    /// Writes what waits until nothing does or the socket is full. `round` holds the rows that [`Outbox::due`] named;
-    /// `scratch` is the worker's.
-    ///
-    /// # Errors
-    /// What the socket says, other than that it is full.
-    pub fn flush(
-        &mut self,
-        round: &[DueRow],
-        encoding: Encoding,
-        scratch: &mut Vec<u8>,
-        socket: &mut impl Write,
-        now: Instant,
-    ) -> io::Result<Flushed> {
-        if !self.write_rest(socket, now)? {
-            return Ok(self.block(round, 0, now));
+    /// Gives back room that a busy moment took.
+    pub fn trim(&mut self) {
+        if self.due.is_empty() && self.due.capacity() > DUE_KEPT {
+            self.due = Vec::new();
         }
-        let mut next = 0;
-        loop {
-            if let Some(frame) = self.lone_row(round, next) {
-                next += 1;
-                self.written += 1;
-                if !self.write(frame.bytes(encoding), socket)? {
-                    return Ok(self.block(round, next, now));
-                }
-                continue;
-            }
-            scratch.clear();
-            self.gather(round, &mut next, scratch, encoding);
-            if scratch.is_empty() {
-                self.due.clear();
-                if let Some(since) = self.blocked_since.take() {
-                    self.last_block = now.saturating_duration_since(since);
-                }
-                return Ok(Flushed::All);
-            }
-            if !self.write(scratch, socket)? {
-                return Ok(self.block(round, next, now));
-            }
+        if self.dirty.is_empty() && self.dirty.capacity() > DUE_KEPT {
+            self.dirty = VecDeque::new();
         }
+        if self.control.is_empty() {
+            self.control = VecDeque::new();
+        }
+    }
+
+    /// What goes next; it counts as written until [`Outbox::wrote`] says otherwise. `round` holds the rows that
+    /// [`Outbox::due`] named; what is gathered goes into `buffer`.
+    pub fn next(&mut self, round: &Round, encoding: Encoding, buffer: &mut Vec<u8>) -> Next {
+        buffer.clear();
+        if let Some(number) = self.lone_row(round) {
+            self.due.clear();
+            return Next::Row(number);
+        }
+        let most = if self.behind.is_some() { WRITE_BYTES_BEHIND } else { WRITE_BYTES };
+        self.gather_control(most, buffer);
+        let rows = self.gather_due(round, encoding, most, buffer) + self.gather_dirty(encoding, most, buffer);
+        if buffer.is_empty() { Next::Nothing } else { Next::Gathered(rows) }
     }
 
     /// The light case: one row and nothing else is written straight from the shared frame.
-    fn lone_row<'r>(&self, round: &'r [DueRow], next: usize) -> Option<&'r RowFrame> {
-        let alone = self.control.is_empty() && self.dirty.is_empty() && next + 1 == self.due.len();
-        let (index, _) = self.due.get(next).filter(|_| alone)?;
-        round.get(*index as usize).filter(|row| row.folded == 0).map(|row| &*row.frame)
+    fn lone_row(&self, round: &Round) -> Option<u32> {
+        let [(number, _)] = self.due.as_slice() else { return None };
+        let alone = self.control.is_empty() && self.dirty.is_empty();
+        (alone && round.get(*number).is_some_and(|row| row.folded == 0)).then_some(*number)
     }
 
-    /// Fills `scratch` with what goes next: replies, then rows.
-    fn gather(&mut self, round: &[DueRow], next: &mut usize, scratch: &mut Vec<u8>, encoding: Encoding) {
-        while scratch.len() < WRITE_BYTES {
-            if let Some(frame) = self.control.pop_front() {
-                self.control_bytes -= frame.len();
-                scratch.extend_from_slice(&frame);
-            } else if let Some((index, _)) = self.due.get(*next) {
-                *next += 1;
-                if let Some(row) = round.get(*index as usize) {
-                    row.frame.push_skipped(scratch, row.folded, encoding);
-                    self.written += 1;
-                }
-            } else if let Some(slot) = self.dirty.pop_front() {
-                if let Some(row) = self.slots.get_mut(slot as usize).and_then(|slot| slot.pending.take()) {
-                    row.frame.push_skipped(scratch, row.folded, encoding);
-                    self.written += 1;
-                }
-            } else {
+    fn gather_control(&mut self, most: usize, buffer: &mut Vec<u8>) {
+        while buffer.len() < most
+            && let Some(mut frame) = self.control.pop_front()
+        {
+            let part = frame.split_to(frame.len().min(most - buffer.len()));
+            self.control_bytes -= part.len();
+            buffer.extend_from_slice(&part);
+            if !frame.is_empty() {
+                self.control.push_front(frame);
+            }
+        }
+    }
+
+    fn gather_due(&mut self, round: &Round, encoding: Encoding, most: usize, buffer: &mut Vec<u8>) -> u32 {
+        let (mut rows, mut taken) = (0, 0);
+        for (number, _) in &self.due {
+            if buffer.len() >= most {
                 break;
             }
-        }
-    }
-
-    /// Writes `bytes`; what the socket does not take is kept. Gives whether it took all.
-    fn write(&mut self, bytes: &[u8], socket: &mut impl Write) -> io::Result<bool> {
-        let written = write_some(bytes, socket)?;
-        if written == bytes.len() {
-            return Ok(true);
-        }
-        self.rest.clear();
-        self.rest.extend_from_slice(bytes.get(written..).unwrap_or_default());
-        self.rest_at = 0;
-        Ok(false)
-    }
-
-    fn write_rest(&mut self, socket: &mut impl Write, now: Instant) -> io::Result<bool> {
-        if self.rest.is_empty() {
-            return Ok(true);
-        }
-        let left = self.rest.get(self.rest_at..).unwrap_or_default();
-        let len = left.len();
-        let written = write_some(left, socket)?;
-        self.rest_at += written;
-        // Progress: the clock of a stalled client starts anew.
-        if written > 0 && self.blocked_since.is_some() {
-            self.blocked_since = Some(now);
-        }
-        if written < len {
-            return Ok(false);
-        }
-        self.rest = Vec::new();
-        self.rest_at = 0;
-        Ok(true)
-    }
-
-    /// The socket is full: rows of this round that were not written wait folded.
-    fn block(&mut self, round: &[DueRow], next: usize, now: Instant) -> Flushed {
-        self.blocked_since.get_or_insert(now);
-        let due = std::mem::take(&mut self.due);
-        for (index, slot) in due.into_iter().skip(next) {
-            if let Some(row) = round.get(index as usize) {
-                self.fold(row, slot);
+            taken += 1;
+            if let Some(row) = round.get(*number) {
+                row.frame.push_skipped(buffer, row.folded, encoding);
+                rows += 1;
             }
         }
-        Flushed::Blocked
+        self.due.drain(..taken);
+        rows
     }
-}
 
-fn write_some(bytes: &[u8], socket: &mut impl Write) -> io::Result<usize> {
-    loop {
-        match socket.write(bytes) {
-            Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => return Ok(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    fn gather_dirty(&mut self, encoding: Encoding, most: usize, buffer: &mut Vec<u8>) -> u32 {
+        let mut rows = 0;
+        while buffer.len() < most
+            && let Some(slot) = self.dirty.pop_front()
+        {
+            let Some(place) = self.slots.get_mut(slot as usize) else { continue };
+            if let Some(frame) = place.frame.take() {
+                frame.push_skipped(buffer, place.folded, encoding);
+                rows += 1;
+            }
         }
+        rows
+    }
+
+    /// Of the bytes that [`Outbox::next`] gave the socket took this many.
+    pub fn wrote(&mut self, bytes: &[u8], taken: usize, round: &Round, now: Instant) -> Wrote {
+        if let Some(behind) = self.behind.as_mut().filter(|_| taken > 0) {
+            behind.progress = now;
+        }
+        match bytes.get(taken..) {
+            None | Some([]) => self.wrote_all(round, now),
+            Some(rest) => {
+                self.control_bytes += rest.len();
+                self.control.push_front(Bytes::copy_from_slice(rest));
+                self.behind.get_or_insert(Behind { since: now, progress: now });
+                self.fold_due(round, now);
+                Wrote::Blocked
+            }
+        }
+    }
+
+    fn wrote_all(&mut self, round: &Round, now: Instant) -> Wrote {
+        if !self.has_waiting() {
+            if self.behind.is_some() {
+                self.last_lag = self.lag(now);
+                self.behind = None;
+            }
+            self.folding = false;
+            return Wrote::All;
+        }
+        if self.control.is_empty() && !self.due.is_empty() {
+            return Wrote::More;
+        }
+        // Rows wait behind what goes out in its turn.
+        self.fold_due(round, now);
+        Wrote::Rest
     }
 }
 

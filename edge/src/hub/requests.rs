@@ -174,19 +174,34 @@ impl Worker {
     /// The feed has answered a subscribe: take the seats, then say what was done and send the snapshot. Rows behind
     /// this answer in the inbox are newer than the snapshot, rows before it were not this client's.
     pub fn answer(&mut self, answer: Answer) {
+        let Some((total, encoding)) = self.take_seats(&answer) else {
+            return self.asks.release(answer.grants.iter().map(|grant| grant.view));
+        };
+        let key = answer.client.key;
+        let names = answer.grants.iter().map(|grant| (&grant.name, grant.view));
+        let outcome = Outcome { failed: Some(answer.failed), total, ..subscribed(names, encoding) };
+        self.reply(key, "subscribe", answer.form.req_id.as_deref(), answer.form.time_in, &outcome);
+        if let Some(snapshot) = snapshot(&answer.form, &answer.grants, encoding) {
+            self.say(key, frame::text(&snapshot));
+        }
+        if let Some(turn) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
+            self.take_turns(key, turn);
+        }
+    }
+
+    /// Seats the client in what it was granted, unless it has gone; gives how many symbols it has now, and its encoding.
+    fn take_seats(&mut self, answer: &Answer) -> Option<(usize, Encoding)> {
         let key = answer.client.key;
         let same = self.id(key) == Some(answer.client);
         let open = |client: &&mut Client| same && client.closing.is_none();
-        let Some(client) = self.clients.get_mut(key as usize).filter(open) else {
-            return self.asks.release(answer.grants.iter().map(|grant| grant.view));
-        };
+        let client = self.clients.get_mut(key as usize).filter(open)?;
         let (throttle_ms, grid) = (answer.form.throttle_ms, Grid::new(self.epoch, client.generation));
         let finder = Finder::new(&client.outbox, answer.grants.len());
         let held: Vec<_> = answer.grants.iter().map(|grant| finder.slot_of(grant.view)).collect();
         let (mut twice, mut told) = (Vec::new(), Vec::new());
         for (grant, slot) in answer.grants.iter().zip(held) {
             let Some(slot) = slot else {
-                let (slot, _) = self.views.join(grant.view, &grant.name, key, client);
+                let slot = self.views.join(grant.view, &grant.name, key, client);
                 client.outbox.set_throttle(slot, throttle_ms, grid, self.now);
                 continue;
             };
@@ -197,17 +212,9 @@ impl Worker {
         }
         client.outbox.forget_many(&mut told);
         client.session.end();
-        let (total, encoding) = (client.outbox.len(), client.encoding);
+        let now = (client.outbox.len(), client.encoding);
         self.asks.release(twice);
-        let names = answer.grants.iter().map(|grant| (&grant.name, grant.view));
-        let outcome = Outcome { failed: Some(answer.failed), total, ..subscribed(names, encoding) };
-        self.reply(key, "subscribe", answer.form.req_id.as_deref(), answer.form.time_in, &outcome);
-        if let Some(snapshot) = snapshot(&answer.form, &answer.grants, encoding) {
-            self.say(key, frame::text(&snapshot));
-        }
-        if let Some(turn) = self.clients.get_mut(key as usize).and_then(|client| client.session.next()) {
-            self.take_turns(key, turn);
-        }
+        Some(now)
     }
 
     fn unsubscribe(&mut self, key: u32, names: &[String]) -> Outcome {
@@ -224,9 +231,6 @@ impl Worker {
                 }
             }
         }
-        if let Some(client) = self.clients.get_mut(key as usize) {
-            client.outbox.forget_many(&mut slots.clone());
-        }
         let unsubscribed = self.leave(key, &slots);
         let total = self.clients.get(key as usize).map_or(0, |client| client.outbox.len());
         Outcome { unsubscribed: Some(unsubscribed), failed: Some(failed), total, ..Outcome::default() }
@@ -235,6 +239,10 @@ impl Worker {
     /// Leaves seats; gives the names.
     pub fn leave(&mut self, key: u32, slots: &[u32]) -> Vec<String> {
         let mut names = Vec::with_capacity(slots.len());
+        // In one pass: later each slot has nothing that waits.
+        if let Some(client) = self.clients.get_mut(key as usize) {
+            client.outbox.forget_many(&mut slots.to_vec());
+        }
         for slot in slots {
             let view = self.clients.get(key as usize).and_then(|client| client.outbox.view_of(*slot));
             if let Some(name) = view.and_then(|view| self.views.name(view)) {

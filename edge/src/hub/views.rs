@@ -49,8 +49,8 @@ impl Views {
         (self.by_id.len(), self.by_id.values().map(|view| view.seats.len()).sum())
     }
 
-    /// Seats a client that does not sit there yet.
-    pub fn join(&mut self, view: ViewId, name: &Arc<str>, key: u32, client: &mut Client) {
+    /// Seats a client that does not sit there yet; gives its slot.
+    pub fn join(&mut self, view: ViewId, name: &Arc<str>, key: u32, client: &mut Client) -> u32 {
         let place = self.by_id.entry(view).or_insert_with(|| {
             self.by_name.insert(Arc::clone(name), view);
             View { name: Arc::clone(name), seats: Vec::new() }
@@ -58,6 +58,7 @@ impl Views {
         let seat = u32::try_from(place.seats.len()).unwrap_or(u32::MAX);
         let slot = client.outbox.take_slot(view, seat);
         place.seats.push(Seat { client: key, slot });
+        slot
     }
 
     /// Takes a client's seat away; gives the view.

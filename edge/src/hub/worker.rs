@@ -1,7 +1,8 @@
 //! One worker: an event loop over its sockets and its inbox. A turn reads what clients say, takes in what the inbox has,
-//! marks what is due to whom, then serves whole clients: every row due to a client in one write. While few rows come a
-//! turn is one row and it goes out at once; when many come a turn holds many and the cost of a row falls.
+//! marks what is due to whom, then serves whole clients ([`super::serve`]). Each of the three has its share of
+//! [`SHARE`] and goes on in the next turn, so that none makes the others wait.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,8 +23,12 @@ use super::config::HubConfig;
 use super::inbox::{Inbox, Letter};
 use super::keeper::Drain;
 use super::meters::Meters;
-use super::outbox::{DueRow, Flushed};
+use super::outbox::Due;
+use super::round::{DueRow, Round};
+use super::serve::Batch;
+use super::throttle::Alarms;
 use super::views::Views;
+use super::write::Writer;
 use crate::ws::frame;
 use crate::ws::parser::Message;
 
@@ -40,6 +45,12 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// How often a full line to the feed is tried again, and a drain goes on.
 const SOON: Duration = Duration::from_millis(20);
+
+/// Longest time in a row for each part of a turn.
+pub(super) const SHARE: Duration = Duration::from_millis(4);
+
+/// How many letters are taken in between looks at the clock.
+const LETTERS: usize = 16;
 
 /// What a client said, out of the read buffer.
 #[derive(Debug)]
@@ -61,13 +72,21 @@ pub(super) struct Worker {
     pub clients: Slab<Client>,
     pub views: Views,
     pub asks: AskLine,
-    /// Rows taken in during this turn.
-    round: Vec<DueRow>,
-    /// Clients with something to write in this turn.
-    ready: Vec<u32>,
+    /// Taken from the inbox, not yet looked at.
+    letters: VecDeque<Letter>,
+    /// Rows that are due to someone.
+    pub round: Round,
+    /// Clients to serve, first come first served, each with the number of the first row that may be due to it.
+    pub ready: VecDeque<(u32, u32)>,
     /// Clients that may have more to read than a turn takes.
-    unread: Vec<u32>,
-    scratch: Vec<u8>,
+    unread: VecDeque<u32>,
+    pub writer: Writer,
+    pub batch: Batch,
+    pub alarms: Alarms,
+    /// When it began.
+    pub epoch: Instant,
+    /// Where the next row's seats begin, in parts of 2^32: nobody is always the last.
+    first_seat: u32,
     buffer: Vec<u8>,
     generation: u32,
     pub now: Instant,
@@ -95,10 +114,15 @@ impl Worker {
             clients: Slab::new(),
             views: Views::default(),
             asks: AskLine::new(asks, index),
-            round: Vec::new(),
-            ready: Vec::new(),
-            unread: Vec::new(),
-            scratch: Vec::new(),
+            letters: VecDeque::new(),
+            round: Round::default(),
+            ready: VecDeque::new(),
+            unread: VecDeque::new(),
+            writer: Writer::Plain,
+            batch: Batch::default(),
+            alarms: Alarms::default(),
+            epoch: now,
+            first_seat: 0,
             buffer: vec![0; READ_BYTES],
             generation: 0,
             now,
@@ -113,9 +137,10 @@ impl Worker {
     }
 
     /// Runs until a drain is done.
-    pub fn run(mut self) -> io::Result<()> {
+    pub(super) fn run(mut self, writer: Writer) -> io::Result<()> {
+        self.writer = writer;
         let mut events = Events::with_capacity(1_024);
-        let mut letters = Vec::new();
+        let mut post = Vec::new();
         loop {
             let patience = self.patience();
             match self.poll.poll(&mut events, Some(patience)) {
@@ -123,16 +148,14 @@ impl Worker {
                 _ => self.now = Instant::now(),
             }
             let begun = self.now;
-            self.read_on();
             for event in &events {
                 self.socket_event(event);
             }
-            self.inbox.take(&mut letters);
-            for letter in letters.drain(..) {
-                self.letter(letter);
-            }
-            self.serve();
+            self.read_on();
+            self.take_in_letters(&mut post);
+            self.ring_alarms();
             self.keep();
+            self.serve();
             self.meters.turn.record(begun.elapsed());
             if self.drain.as_ref().is_some_and(|drain| drain.is_done(self.now, self.clients.is_empty())) {
                 return Ok(());
@@ -142,11 +165,45 @@ impl Worker {
 
     /// How long to wait for the next event.
     fn patience(&mut self) -> Duration {
-        if !self.unread.is_empty() {
+        if !(self.unread.is_empty() && self.letters.is_empty() && self.ready.is_empty()) {
             return Duration::ZERO;
         }
-        let sweep = self.sweep_at.saturating_duration_since(self.now);
-        if self.drain.is_some() || self.asks.send_waiting() { sweep.min(SOON) } else { sweep }
+        let next = self.alarms.next().map_or(self.sweep_at, |alarm| alarm.min(self.sweep_at));
+        let patience = next.saturating_duration_since(Instant::now());
+        if self.drain.is_some() || self.asks.send_waiting() { patience.min(SOON) } else { patience }
+    }
+
+    /// Takes in letters for a while; the rest waits for the next turn, and what comes meanwhile for the rest.
+    fn take_in_letters(&mut self, post: &mut Vec<Letter>) {
+        if self.letters.is_empty() {
+            self.inbox.take(post);
+            self.letters.extend(post.drain(..));
+        }
+        let begun = Instant::now();
+        while !self.letters.is_empty() && !self.round.is_full() && begun.elapsed() < SHARE {
+            for _ in 0..LETTERS {
+                let Some(letter) = self.letters.pop_front() else { break };
+                self.letter(letter);
+            }
+        }
+    }
+
+    /// Clients whose throttled rows go out now.
+    fn ring_alarms(&mut self) {
+        while let Some(key) = self.alarms.take_due(self.now) {
+            let Some(client) = self.clients.get_mut(key as usize) else { continue };
+            client.outbox.ring_alarm(self.now);
+            self.set_alarm(key);
+            self.mark_ready(key);
+        }
+    }
+
+    /// Looks after the alarm of a client in whose outbox something may have changed.
+    pub fn set_alarm(&mut self, key: u32) {
+        let Some(client) = self.clients.get_mut(key as usize) else { return };
+        if let Some((at, alarm)) = client.outbox.alarm() {
+            self.alarms.set(key, alarm, at);
+        }
     }
 
     fn keep(&mut self) {
@@ -155,19 +212,6 @@ impl Worker {
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
-        }
-        // What the keeper had to say goes out now, not at the next event.
-        self.serve();
-    }
-
-    fn socket_event(&mut self, event: &mio::event::Event) {
-        let Token(key) = event.token();
-        let Ok(key) = u32::try_from(key) else { return };
-        if event.is_writable() {
-            self.mark_ready(key);
-        }
-        if event.is_readable() || event.is_read_closed() {
-            self.read(key);
         }
     }
 
@@ -183,16 +227,28 @@ impl Worker {
 
     /// Marks a row as due to everyone in its view.
     fn row(&mut self, row: DueRow) {
-        let Ok(index) = u32::try_from(self.round.len()) else { return };
         self.meters.rows_in.increment(1);
-        for seat in self.views.seats(row.frame.view) {
+        let seats = self.views.seats(row.frame.view);
+        self.first_seat = self.first_seat.wrapping_add(0x9e37_79b9);
+        let first = (seats.len() as u64 * u64::from(self.first_seat)) >> 32;
+        let (last, first) = seats.split_at(usize::try_from(first).unwrap_or(0));
+        let number = self.round.push(row);
+        for seat in first.iter().chain(last) {
             let Some(client) = self.clients.get_mut(seat.client as usize) else { continue };
-            if client.outbox.due(index, &row, seat.slot) && !client.ready {
-                client.ready = true;
-                self.ready.push(seat.client);
+            match client.outbox.due(number, &self.round, seat.slot, self.now) {
+                Due::Now if client.ready => {}
+                Due::Now => {
+                    client.ready = true;
+                    self.ready.push_back((seat.client, number));
+                }
+                Due::Waits => {}
+                Due::Later => {
+                    if let Some((at, alarm)) = client.outbox.alarm() {
+                        self.alarms.set(seat.client, alarm, at);
+                    }
+                }
             }
         }
-        self.round.push(row);
     }
 
     fn adopt(&mut self, arrival: Arrival) {
@@ -266,7 +322,7 @@ impl Worker {
             && !client.ready
         {
             client.ready = true;
-            self.ready.push(key);
+            self.ready.push_back((key, self.round.next()));
         }
     }
 
@@ -275,56 +331,58 @@ impl Worker {
         Some(ClientId { worker: self.index, key, generation: client.generation })
     }
 
-    /// Writes what is due, client by client; serving one may make it ready again, when it is told that it is slow.
-    fn serve(&mut self) {
-        while !self.ready.is_empty() {
-            let mut ready = std::mem::take(&mut self.ready);
-            ready.drain(..).for_each(|key| self.serve_one(key));
-            if self.ready.is_empty() {
-                // Gives the room back for the next turn.
-                self.ready = ready;
-            }
+    fn socket_event(&mut self, event: &mio::event::Event) {
+        let Token(key) = event.token();
+        let Ok(key) = u32::try_from(key) else { return };
+        if event.is_writable() {
+            self.mark_ready(key);
         }
-        self.round.clear();
+        if event.is_readable() || event.is_read_closed() {
+            self.mark_unread(key);
+        }
     }
 
-    fn serve_one(&mut self, key: u32) {
-        let Some(client) = self.clients.get_mut(key as usize) else { return };
-        client.ready = false;
-        if !client.outbox.has_waiting() {
-            return;
+    fn mark_unread(&mut self, key: u32) {
+        if let Some(client) = self.clients.get_mut(key as usize)
+            && !client.unread
+        {
+            client.unread = true;
+            self.unread.push_back(key);
         }
-        let flushed = client.outbox.flush(
-            &self.round,
-            client.encoding,
-            &mut self.scratch,
-            &mut client.socket,
-            self.now,
-        );
-        self.meters.rows_out.increment(client.outbox.take_written());
-        self.meters.skipped.increment(client.outbox.take_uncounted());
-        match flushed {
-            Ok(Flushed::All) => {}
-            Ok(Flushed::Blocked) => self.meters.blocked.increment(1),
-            Err(error) => return self.drop_client(key, reason(&error)),
-        }
-        self.after_flush(key);
     }
 
-    /// Reads on where a turn's share was used up.
+    /// Reads what clients have sent, for a while.
     fn read_on(&mut self) {
-        for key in std::mem::take(&mut self.unread) {
+        let begun = Instant::now();
+        for _ in 0..self.unread.len() {
+            let Some(key) = self.unread.pop_front() else { return };
             self.read(key);
+            if begun.elapsed() >= SHARE {
+                return;
+            }
         }
     }
 
     fn read(&mut self, key: u32) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let drained = self.read_some(key, &mut buffer);
+        self.buffer = buffer;
+        if !drained {
+            self.mark_unread(key);
+        }
+    }
+
+    /// Gives whether nothing more is there to be read.
+    fn read_some(&mut self, key: u32, buffer: &mut [u8]) -> bool {
+        if let Some(client) = self.clients.get_mut(key as usize) {
+            client.unread = false;
+        }
         for _ in 0..READS_MAX {
-            let Some(client) = self.clients.get_mut(key as usize) else { break };
-            match client.socket.read(&mut buffer) {
+            let Some(client) = self.clients.get_mut(key as usize) else { return true };
+            match client.socket.read(buffer) {
                 Ok(0) => self.drop_client(key, "gone"),
                 Ok(len) => {
+                    self.meters.bytes_in.increment(len as u64);
                     self.take_in(key, buffer.get_mut(..len).unwrap_or_default());
                     continue;
                 }
@@ -332,13 +390,9 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => self.drop_client(key, reason(&error)),
             }
-            self.buffer = buffer;
-            return;
+            return true;
         }
-        self.buffer = buffer;
-        if self.clients.contains(key as usize) {
-            self.unread.push(key);
-        }
+        false
     }
 
     /// Takes in bytes of a client.
@@ -375,7 +429,7 @@ fn own(message: &Message<'_>) -> Said {
 }
 
 /// A short word for metrics.
-fn reason(error: &io::Error) -> &'static str {
+pub(super) fn reason(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset",
         io::ErrorKind::TimedOut => "timed_out",

@@ -9,6 +9,7 @@ use crate::support::client::{Client, Row, rows};
 use crate::support::edge::Edge;
 use crate::support::eventually;
 use crate::support::market::Market;
+use crate::support::ways::ways;
 
 const SYMBOLS: usize = 40;
 
@@ -25,9 +26,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn open(settings: &[&str]) -> Self {
+    async fn open(way: &str, settings: &[&str]) -> Self {
         let market = Market::open().await;
-        let edge = Edge::open(&market.url(), &[&["--edge.workers", "1"], settings].concat()).await;
+        let fixed = ["--edge.workers", "1", "--edge.io_uring", way];
+        let edge = Edge::open(&market.url(), &[&fixed, settings].concat()).await;
         let names: Vec<String> = (0..SYMBOLS).map(|n| format!("bench:S{n}")).collect();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let witness = Client::subscribed(&edge, &all).await;
@@ -91,8 +93,13 @@ fn count(tallies: &mut BTreeMap<String, Tally>, rows: Vec<Row>) {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_newest_row_of_each_symbol_and_the_count_of_the_others() {
+    for way in ways() {
+        wake_a_sleeper(Scene::open(way, &[]).await).await;
+    }
+}
+
+async fn wake_a_sleeper(mut scene: Scene) {
     const ROUNDS: usize = 400;
-    let mut scene = Scene::open(&[]).await;
     let mut slow = scene.sleeper().await;
     scene.rounds_until_blocked().await;
     let before = scene.edge.memory_kib();
@@ -137,7 +144,12 @@ async fn a_slow_reader_gets_the_newest_row_of_each_symbol_and_the_count_of_the_o
 
 #[tokio::test]
 async fn who_takes_nothing_at_all_is_closed() {
-    let mut scene = Scene::open(&["--edge.stall_seconds", "1"]).await;
+    for way in ways() {
+        let_sleepers_go(Scene::open(way, &["--edge.stall_seconds", "1"]).await).await;
+    }
+}
+
+async fn let_sleepers_go(mut scene: Scene) {
     let (mut reads_late, reads_never) = (scene.sleeper().await, scene.sleeper().await);
     scene.rounds_until_blocked().await;
     scene.rounds(20).await;
@@ -158,7 +170,7 @@ async fn who_takes_nothing_at_all_is_closed() {
 
 #[tokio::test]
 async fn who_asks_without_reading_the_answers_is_closed() {
-    let mut scene = Scene::open(&[]).await;
+    let mut scene = Scene::open("auto", &["--edge.messages_burst_max", "100"]).await;
     let mut client = Client::narrow(&scene.edge).await;
     let long = |n: usize| format!("bench:{}{n}", "L".repeat(55));
     for chunk in 0..4 {
@@ -166,7 +178,7 @@ async fn who_asks_without_reading_the_answers_is_closed() {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(client.subscribe(&names).await["success"], true);
     }
-    for _ in 0..30 {
+    for _ in 0..60 {
         client.say(json!({"method": "list"})).await;
     }
     eventually("the client is given up", async || {
@@ -180,7 +192,7 @@ async fn who_asks_without_reading_the_answers_is_closed() {
 #[tokio::test]
 async fn asking_again_loses_no_row_that_waits_and_doubles_none() {
     for snapshot in [true, false] {
-        let mut scene = Scene::open(&[]).await;
+        let mut scene = Scene::open("auto", &[]).await;
         let mut slow = scene.sleeper().await;
         assert_eq!(slow.subscribe(&["bench:quiet"]).await["success"], true);
         scene.rounds_until_blocked().await;

@@ -83,7 +83,8 @@ proptest! {
                 }
                 (None, None) if joins => {
                     let name = format!("S{view}").into();
-                    views.join(ViewId(view), &name, key, &mut clients[key as usize]);
+                    let slot = views.join(ViewId(view), &name, key, &mut clients[key as usize]);
+                    prop_assert_eq!(clients[key as usize].outbox.slot_of(ViewId(view)), Some(slot));
                     expected.push((view, key));
                 }
                 _ => {}
@@ -98,7 +99,7 @@ proptest! {
 fn a_slot_that_is_gone_is_left_twice_without_harm() {
     let (_listener, mut clients) = clients();
     let mut views = Views::default();
-    views.join(ViewId(1), &"S1".into(), 0, &mut clients[0]);
+    assert_eq!(views.join(ViewId(1), &"S1".into(), 0, &mut clients[0]), 0);
     assert_eq!(views.leave(&mut clients, 0, 0), Some(ViewId(1)));
     assert_eq!(views.leave(&mut clients, 0, 0), None);
     assert_eq!(views.leave(&mut clients, CLIENTS, 0), None);
