@@ -84,3 +84,50 @@ fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
 fn bind_address_no_port(_: &Socket) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use mio::{Events, Interest, Poll, Token};
+
+    use super::*;
+
+    /// Connects from `source` and says where from the server saw it.
+    fn seen(source: Option<IpAddr>) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut socket = connect(listener.local_addr().unwrap(), source, source.is_some()).unwrap();
+        let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(1));
+        poll.registry().register(&mut socket, Token(0), Interest::WRITABLE).unwrap();
+        while !is_connected(&socket).unwrap() {
+            poll.poll(&mut events, None).unwrap();
+        }
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer, socket.local_addr().unwrap());
+        peer
+    }
+
+    #[test]
+    fn clients_come_from_where_they_are_told() {
+        assert_eq!(seen(None).ip(), Ipv4Addr::LOCALHOST);
+        if cfg!(target_os = "linux") {
+            // All of 127.0.0.0/8 is this machine there.
+            let source = Ipv4Addr::new(127, 0, 0, 2);
+            assert_eq!(seen(Some(source.into())).ip(), source);
+        }
+    }
+
+    #[test]
+    fn nobody_listening_is_told() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let told = connect(free, None, false).and_then(|socket| {
+            loop {
+                match is_connected(&socket) {
+                    Ok(false) => std::thread::yield_now(),
+                    told => break told,
+                }
+            }
+        });
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
