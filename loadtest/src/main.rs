@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(3);
 )]
 struct Cli {
     /// Log filter, in the language of tracing-subscriber's EnvFilter
-    #[arg(long, global = true, default_value = "info")]
+    #[arg(long, global = true, default_value = "warn,tickwire_loadtest=info")]
     log_filter: String,
     #[command(subcommand)]
     command: Command,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +14,7 @@ use super::host;
 use super::mistakes::Mistakes;
 use super::mix::Mix;
 use super::phase::Timetable;
+use super::publish::{NatsArgs, NatsPlan};
 use super::symbols::SymbolSource;
 use super::target::Target;
 use super::threshold::Threshold;
@@ -34,7 +35,7 @@ close frame, plainly or with a reset) and come back with `since`.
 
 Thresholds: p50, p90, p99, p999, max of the latency, age_p50, age_p90, age_p99, age_p999, age_max of the price that a
 client held when a newer one came, gap_p99, gap_max of the longest time without a row (a duration, at most); lost,
-disorder, duplicates, went_back, closed, errors (a count, at most); connected, rows (a count, at least).
+disorder, duplicates, went_back, behind_store, closed, errors (a count, at most); connected, rows (a count, at least).
 
 Exit status: 0 passed, 1 the run failed (nobody connected, nothing measured), 2 wrong usage, 98 not valid (this process
 was the bottleneck), 99 a threshold was not held.")]
@@ -58,8 +59,10 @@ pub struct ClientsArgs {
     #[arg(long)]
     reconnect: bool,
     /// NAME[,NAME..], `all` that the server lists, or @FILE with one a line
-    #[arg(long)]
-    symbols: SymbolSource,
+    #[arg(long, required_unless_present = "publish")]
+    symbols: Option<SymbolSource>,
+    #[command(flatten)]
+    nats: NatsArgs,
     /// How many of the symbols each client takes [default: all]
     #[arg(long)]
     per_client: Option<usize>,
@@ -87,6 +90,9 @@ pub struct ClientsArgs {
     /// Writes everything that was measured to this file
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Writes a report for people to this file: HTML that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Same seed, same choice of symbols and same coming and going
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -114,6 +120,9 @@ pub(crate) struct Plan {
     pub(crate) timetable: Timetable,
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
+    /// What the run has to do with NATS itself.
+    pub(crate) nats: Option<NatsPlan>,
     pub(crate) seed: u64,
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) quiet: bool,
@@ -158,6 +167,13 @@ impl ClientsArgs {
         let per_client = names.as_ref().map_or(self.per_client, |names| {
             mistakes.take("--per-client", per_client(self.per_client, self.clients, names.len()))
         });
+        let nats = self.nats.plan(mistakes);
+        for (flag, path) in [("--json", &self.json), ("--report", &self.report)] {
+            mistakes.take(flag, path.as_deref().map_or(Ok(()), check_folder));
+        }
+        mistakes.ensure(nats.is_some() || !thresholds.iter().flatten().any(Threshold::needs_store), || {
+            "--threshold behind_store: say where the store is, like --nats nats://127.0.0.1:4222".to_owned()
+        });
         let (target, address) = server?;
         Some(Plan {
             target,
@@ -172,6 +188,8 @@ impl ClientsArgs {
             timetable: timetable?,
             sources: sources?,
             json: self.json,
+            report: self.report,
+            nats,
             seed: self.seed,
             thresholds: thresholds?,
             quiet: self.quiet,
@@ -192,18 +210,20 @@ impl ClientsArgs {
     }
 
     fn names(&self, server: Option<&(Target, SocketAddr)>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
-        if self.symbols == SymbolSource::All && server.is_none() {
+        let Some(source) = &self.symbols else { return self.nats.names() };
+        if *source == SymbolSource::All && server.is_none() {
             return None;
         }
         let listed =
             || server.map_or_else(|| Ok(Vec::new()), |(target, address)| target.fetch_symbols(*address));
-        mistakes.take("--symbols", self.symbols.names(listed))
+        mistakes.take("--symbols", source.names(listed))
     }
 
     fn classes(&self, mistakes: &mut Mistakes) -> Option<Vec<Class>> {
         let limits = check_open_files(self.clients, host::open_files_limit());
-        mistakes.take("--clients", limits)?;
+        let limits = mistakes.take("--clients", limits);
         let mix: Mix = mistakes.take("--mix", self.mix.parse())?;
+        limits?;
         mistakes.take("--mix", mix.deal(self.clients))
     }
 
@@ -239,6 +259,12 @@ impl ClientsArgs {
         }
         Some(sources)
     }
+}
+
+/// A report that cannot be written is found out before the run, not after it.
+fn check_folder(file: &Path) -> Result<(), String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() { Ok(()) } else { Err(format!("{}: no such folder", folder.display())) }
 }
 
 fn check_open_files(clients: usize, limit: Option<u64>) -> Result<(), String> {
@@ -293,6 +319,8 @@ impl Plan {
             timetable: Timetable { warmup: Duration::ZERO, duration: Duration::from_secs(2) },
             sources: Vec::new(),
             json: None,
+            report: None,
+            nats: None,
             seed: 1,
             thresholds: Vec::new(),
             quiet: true,

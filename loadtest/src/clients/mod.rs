@@ -4,8 +4,8 @@
 //!
 //! In the order of a run: the plan (`args`, `mix`, `choice`, `symbols`, `target`, `threshold`), the loop (`run`,
 //! `phase`, `pool`, `timers`, `peer`, `socket`, `interrupt`), one client (`client`, `handshake`, `frame`, `scan`,
-//! `array`, `notice`), what is checked (`bench`, `delivery`, `latency`, `pulse`, `class`, `tally`), and what comes out
-//! (`report`).
+//! `array`, `notice`), what is checked (`bench`, `delivery`, `latency`, `pulse`, `class`, `tally`), what the run has at
+//! NATS where that is asked for (`backstage`, `publish`, `store`), and what comes out (`report`).
 
 use std::fs;
 use std::io::Write as _;
@@ -45,6 +45,10 @@ mod latency;
 mod pulse;
 mod tally;
 
+mod backstage;
+mod publish;
+mod store;
+
 mod report;
 
 pub use args::ClientsArgs;
@@ -58,7 +62,7 @@ const WRONG_USAGE: u8 = 2;
 /// failed, 2 for wrong usage, 98 if this process was the bottleneck, 99 if a threshold was not held.
 ///
 /// # Errors
-/// If the loop cannot run at all, or the JSON cannot be written.
+/// If the loop cannot run at all, NATS is not there where it is asked for, or a report cannot be written.
 pub fn run(args: ClientsArgs) -> anyhow::Result<ExitCode> {
     let plan = match args.plan() {
         Ok(plan) => plan,
@@ -72,6 +76,9 @@ pub fn run(args: ClientsArgs) -> anyhow::Result<ExitCode> {
     write!(std::io::stdout().lock(), "{report}").context("stdout")?;
     if let Some(path) = &plan.json {
         fs::write(path, report.json()?).with_context(|| format!("--json {}", path.display()))?;
+    }
+    if let Some(path) = &plan.report {
+        fs::write(path, report.html()).with_context(|| format!("--report {}", path.display()))?;
     }
     Ok(report.verdict.exit_status().into())
 }

@@ -132,7 +132,7 @@ impl<'a> Pool<'a> {
     }
 
     /// The symbols of every steady client, and whether it is live.
-    pub(crate) fn steady(&self) -> impl Iterator<Item = (Slots, bool)> {
+    pub(crate) fn steady(&self) -> impl Iterator<Item = (Slots, bool)> + Clone {
         let steady =
             self.peers.iter().map(|peer| &peer.client).filter(|client| client.class == Class::Steady);
         steady.map(|client| (client.slots, client.stage == Stage::Live))

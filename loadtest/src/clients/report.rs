@@ -1,26 +1,41 @@
-//! What a run comes to: the verdict with its exit status, the JSON for programs, and (`table`) the table for people.
+//! What a run comes to: the verdict with its exit status, the JSON for programs, and for people the table (`table`) and
+//! the page (`html`).
 
 use std::fmt;
 
 use serde::Serialize;
+use tickwire_common::time::now_us;
 
 use super::args::Plan;
 use super::class::Classes;
 use super::delivery::Loss;
 use super::host::Host;
 use super::latency::Percentiles;
+use super::publish::Published;
 use super::run::{Measured, Own, Sample};
+use super::store::Comparison;
 use super::tally::Tally;
 use super::threshold::{Figures, Judgement};
 use super::units::{as_us, show_us};
 
+mod command;
+mod html;
 mod table;
+
+/// Grows when a member of the JSON changes its meaning or goes; new members do not count.
+const FORMAT: u32 = 2;
 
 /// Above this share of one core the loop itself was the bottleneck.
 const OWN_CPU_PERMILLE_MAX: u64 = 950;
 
 /// Above this the process's own lag hides what the server did, µs.
 const OWN_LAG_P99_US_MAX: u64 = 100_000;
+
+/// Above this the rows were late before the server had them, µs.
+const PUBLISH_LAG_P99_US_MAX: u64 = 100_000;
+
+/// Below this share of what the schedule held, another load was offered than the one asked for.
+const PUBLISHED_PERMILLE_MIN: u64 = 990;
 
 /// How the run came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +63,18 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// In one or two words.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Failed(_) => "failed",
+            Self::Invalid(_) => "not valid",
+            Self::ThresholdFailed => "threshold not held",
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,6 +91,11 @@ impl fmt::Display for Verdict {
 pub(crate) struct Report {
     tool: &'static str,
     version: &'static str,
+    format: u32,
+    /// When the run was over, Unix µs.
+    finished_us: u64,
+    /// What was typed, without secrets.
+    command: String,
     config: Config,
     host: Host,
     window_us: u64,
@@ -80,6 +112,10 @@ pub(crate) struct Report {
     classes: Classes,
     counters: Tally,
     own: Own,
+    /// `null` without `--publish`.
+    publisher: Option<Published>,
+    /// `null` without `--nats` and `--publish`.
+    store: Option<Comparison>,
     thresholds: Vec<Judgement>,
     pub(crate) verdict: Verdict,
     series: Vec<Sample>,
@@ -126,6 +162,9 @@ impl Report {
         Self {
             tool: "tickwire-loadtest clients",
             version: env!("CARGO_PKG_VERSION"),
+            format: FORMAT,
+            finished_us: now_us(),
+            command: command::shown(std::env::args()),
             config: Config::of(plan),
             host,
             window_us: as_us(window),
@@ -142,6 +181,8 @@ impl Report {
             classes: measured.classes,
             counters: measured.tally,
             own: measured.own,
+            publisher: measured.published,
+            store: measured.store,
             thresholds,
             verdict,
             series: measured.series,
@@ -155,6 +196,11 @@ impl Report {
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
+
+    /// The page of everything.
+    pub(crate) fn html(&self) -> String {
+        html::Page(self).to_string()
+    }
 }
 
 fn figures(measured: &Measured) -> Figures {
@@ -166,6 +212,7 @@ fn figures(measured: &Measured) -> Figures {
         disorder: measured.tally.disorder,
         duplicates: measured.tally.duplicates,
         went_back: measured.classes.went_back(),
+        behind_store: measured.store.as_ref().and_then(Comparison::behind),
         closed: measured.tally.closes.total(),
         errors: measured.tally.errors(),
         connected: measured.classes.steady().connected,
@@ -206,9 +253,21 @@ fn bottleneck(measured: &Measured) -> Option<String> {
             cpu % 10
         ));
     }
-    (lag_us.p99 > OWN_LAG_P99_US_MAX).then(|| {
-        format!("this process's own lag had a p99 of {}; give it a core of its own", show_us(lag_us.p99))
-    })
+    if lag_us.p99 > OWN_LAG_P99_US_MAX {
+        let lag = show_us(lag_us.p99);
+        return Some(format!("this process's own lag had a p99 of {lag}; give it a core of its own"));
+    }
+    measured.published.as_ref().and_then(fell_behind)
+}
+
+/// Whether publishing could not keep the pace.
+fn fell_behind(of: &Published) -> Option<String> {
+    let Published { offered, published, lag_us, .. } = of;
+    if *published < offered.saturating_mul(PUBLISHED_PERMILLE_MIN) / 1_000 {
+        return Some(format!("only {published} of {offered} rows could be published in time"));
+    }
+    (lag_us.p99 > PUBLISH_LAG_P99_US_MAX)
+        .then(|| format!("publishing lagged behind its schedule by a p99 of {}", show_us(lag_us.p99)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tickwire_common::time::now_us;
 
 use super::args::Plan;
+use super::backstage::Backstage;
 use super::class::Classes;
 use super::delivery::Loss;
 use super::host;
@@ -15,6 +16,8 @@ use super::interrupt::Interrupts;
 use super::latency::{Percentiles, histogram};
 use super::phase::{Facts, Phase, QUIET};
 use super::pool::Pool;
+use super::publish::Published;
+use super::store::Comparison;
 use super::tally::Tally;
 use super::units::{as_us, show_us};
 
@@ -86,6 +89,10 @@ pub(crate) struct Measured {
     pub(crate) loss: Loss,
     pub(crate) tally: Tally,
     pub(crate) own: Own,
+    /// What this process published itself, if it did.
+    pub(crate) published: Option<Published>,
+    /// How clients and store compare, if that was asked for.
+    pub(crate) store: Option<Comparison>,
     pub(crate) series: Vec<Sample>,
 }
 
@@ -94,6 +101,7 @@ struct Run<'a> {
     plan: &'a Plan,
     pool: Pool<'a>,
     interrupts: Interrupts,
+    backstage: Backstage,
     begun: Instant,
     phase: Phase,
     phase_begun: Instant,
@@ -113,7 +121,8 @@ struct Run<'a> {
 /// # Errors
 /// If the kernel refuses what the loop itself needs. Clients that fail are counted, not errors.
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<Measured> {
-    let mut run = Run::new(plan)?;
+    let backstage = Backstage::start(plan)?;
+    let mut run = Run::new(plan, backstage)?;
     while run.phase != Phase::Done {
         run.turn()?;
     }
@@ -121,14 +130,16 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Measured> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan) -> anyhow::Result<Self> {
+    fn new(plan: &'a Plan, backstage: Backstage) -> anyhow::Result<Self> {
         let pool = Pool::new(plan)?;
         let interrupts = Interrupts::listen(pool.waker()?)?;
+        backstage.underway()?;
         let now = Instant::now();
         Ok(Self {
             plan,
             pool,
             interrupts,
+            backstage,
             begun: now,
             phase: Phase::Ramp,
             phase_begun: now,
@@ -198,20 +209,25 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Nothing of the window came for a while, and every live client has its last row.
-    fn drained(&self) -> bool {
+    /// Nothing of the window came for a while, and every live client has its last row, also by the store.
+    fn drained(&mut self) -> bool {
         let live = self.pool.steady().filter(|(_, live)| *live).map(|(slots, _)| slots);
-        self.last_row.1.elapsed() >= QUIET && self.pool.bench.delivery.caught_up(live)
+        let delivery = &self.pool.bench.delivery;
+        self.last_row.1.elapsed() >= QUIET
+            && delivery.caught_up(live.clone())
+            && self.backstage.is_settled(delivery, live)
     }
 
     fn open(&mut self) {
         self.pool.open(now_us());
+        self.backstage.open();
         self.cpu_before = host::thread_cpu();
         self.result.received = self.pool.bench.tally.update_rows;
     }
 
     fn shut(&mut self, window: Duration) -> anyhow::Result<()> {
         self.result.gap_us = self.pool.shut(now_us())?;
+        self.backstage.shut();
         let cpu = self.cpu_before.zip(host::thread_cpu()).map(|(before, now)| now.saturating_sub(before));
         let cpu_us = cpu.map(as_us);
         let permille = |cpu_us: u64| cpu_us.saturating_mul(1_000) / as_us(window).max(1);
@@ -253,7 +269,9 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> Measured {
-        let Self { mut pool, mut result, .. } = self;
+        let Self { mut pool, mut result, backstage, .. } = self;
+        let live = pool.steady().filter(|(_, live)| *live).map(|(slots, _)| slots);
+        (result.published, result.store) = backstage.finish(&pool.bench.delivery, live);
         result.loss = pool.bench.delivery.settle(pool.steady());
         pool.close();
         result.settle_us = Percentiles::of(&pool.settle);

@@ -27,6 +27,7 @@ enum Metric {
     Disorder,
     Duplicates,
     WentBack,
+    BehindStore,
     Closed,
     Errors,
     Connected,
@@ -40,13 +41,15 @@ enum Rule {
     Latency,
     /// A count of what is wrong with rows, at most; it needs some too.
     RowsAtMost,
+    /// A count of what the store shows to be wrong, at most; it needs a store that was read.
+    StoreAtMost,
     /// A count, at most.
     AtMost,
     /// A count, at least.
     AtLeast,
 }
 
-const METRICS: [(&str, Metric, Rule); 20] = [
+const METRICS: [(&str, Metric, Rule); 21] = [
     ("p50", Metric::P50, Rule::Latency),
     ("p90", Metric::P90, Rule::Latency),
     ("p99", Metric::P99, Rule::Latency),
@@ -63,6 +66,7 @@ const METRICS: [(&str, Metric, Rule); 20] = [
     ("disorder", Metric::Disorder, Rule::RowsAtMost),
     ("duplicates", Metric::Duplicates, Rule::RowsAtMost),
     ("went_back", Metric::WentBack, Rule::AtMost),
+    ("behind_store", Metric::BehindStore, Rule::StoreAtMost),
     ("closed", Metric::Closed, Rule::AtMost),
     ("errors", Metric::Errors, Rule::AtMost),
     ("connected", Metric::Connected, Rule::AtLeast),
@@ -115,6 +119,8 @@ pub(crate) struct Figures {
     pub(crate) disorder: u64,
     pub(crate) duplicates: u64,
     pub(crate) went_back: u64,
+    /// `None` where clients were not held against the store.
+    pub(crate) behind_store: Option<u64>,
     pub(crate) closed: u64,
     pub(crate) errors: u64,
     pub(crate) connected: u64,
@@ -140,6 +146,7 @@ impl Figures {
             Metric::Disorder => self.disorder,
             Metric::Duplicates => self.duplicates,
             Metric::WentBack => self.went_back,
+            Metric::BehindStore => self.behind_store.unwrap_or_default(),
             Metric::Closed => self.closed,
             Metric::Errors => self.errors,
             Metric::Connected => self.connected,
@@ -157,13 +164,21 @@ pub(crate) struct Judgement {
 }
 
 impl Threshold {
+    /// Whether it speaks of the store.
+    pub(crate) fn needs_store(&self) -> bool {
+        self.rule == Rule::StoreAtMost
+    }
+
     /// Holds it against what was measured. What is said of rows is not held where there was none.
     pub(crate) fn judge(&self, figures: &Figures) -> Judgement {
         let measured = figures.get(self.metric);
         let (pass, measured) = match self.rule {
             Rule::Latency | Rule::RowsAtMost if figures.rows == 0 => (false, "no row".to_owned()),
+            Rule::StoreAtMost if figures.behind_store.is_none() => (false, "not read".to_owned()),
             Rule::AtLeast => (measured >= self.bound, self.show(measured)),
-            Rule::Latency | Rule::RowsAtMost | Rule::AtMost => (measured <= self.bound, self.show(measured)),
+            Rule::Latency | Rule::RowsAtMost | Rule::StoreAtMost | Rule::AtMost => {
+                (measured <= self.bound, self.show(measured))
+            }
         };
         Judgement { threshold: self.to_string(), measured, pass }
     }
@@ -189,6 +204,7 @@ mod tests {
             age: Percentiles { p99: 500_000, max: 2_000_000, ..latency },
             gap: Percentiles { p99: 3_000_000, max: 4_000_000, ..latency },
             went_back: 1,
+            behind_store: Some(2),
             lost: 1,
             connected: 9,
             rows: 100,
@@ -209,6 +225,8 @@ mod tests {
             ("gap_p99=3s", true),
             ("gap_max=3s", false),
             ("went_back=0", false),
+            ("behind_store=2", true),
+            ("behind_store=1", false),
             ("lost=1", true),
             ("lost=0", false),
             ("connected=9", true),
@@ -233,6 +251,8 @@ mod tests {
             let judgement = judge(text, &Figures::default());
             assert_eq!((judgement.measured.as_str(), judgement.pass), ("no row", false), "{text}");
         }
+        let unread = judge("behind_store=9", &Figures { rows: 9, ..Figures::default() });
+        assert_eq!((unread.measured.as_str(), unread.pass), ("not read", false));
         assert!(judge("errors=0", &Figures::default()).pass && judge("rows=0", &Figures::default()).pass);
     }
 

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use super::Report;
 use crate::clients::latency::Percentiles;
+use crate::clients::publish::Published;
+use crate::clients::store::Comparison;
 use crate::clients::tally::Reasons;
 use crate::clients::threshold::Judgement;
 use crate::clients::units::show_us;
@@ -11,7 +13,22 @@ use crate::clients::units::show_us;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.tool, self.config.url)?;
-        for (name, text) in [
+        for (name, text) in self.lines() {
+            writeln!(f, "  {name:<10} {text}")?;
+        }
+        self.classes.fmt(f)?;
+        for Judgement { threshold, measured, pass } in &self.thresholds {
+            let verdict = if *pass { "pass" } else { "FAIL" };
+            writeln!(f, "  threshold  {threshold:<20} {measured:>12}  {verdict}")?;
+        }
+        writeln!(f, "  verdict    {}", self.verdict)
+    }
+}
+
+impl Report {
+    /// Every figure in words, by name, but what is told of each class.
+    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
             ("clients", self.clients()),
             ("symbols", self.symbols()),
             ("settle", percentiles(&self.settle_us)),
@@ -22,15 +39,23 @@ impl fmt::Display for Report {
             ("delivery", self.delivered()),
             ("order", self.order()),
             ("own", self.own()),
-        ] {
-            writeln!(f, "  {name:<10} {text}")?;
-        }
-        self.classes.fmt(f)?;
-        for Judgement { threshold, measured, pass } in &self.thresholds {
-            let verdict = if *pass { "pass" } else { "FAIL" };
-            writeln!(f, "  threshold  {threshold:<20} {measured:>12}  {verdict}")?;
-        }
-        writeln!(f, "  verdict    {}", self.verdict)
+        ];
+        lines.extend(self.publisher.iter().map(|publisher| ("publisher", published(publisher))));
+        lines.extend(self.store.iter().map(|store| ("store", compared(store))));
+        lines
+    }
+
+    /// All times, by name.
+    pub(super) fn times(&self) -> Vec<(&'static str, &Percentiles)> {
+        let mut times = vec![
+            ("latency of rows", &self.latency_us),
+            ("age of prices", &self.age_us),
+            ("longest silence at a client", &self.gap_us),
+            ("connect and subscribe", &self.settle_us),
+            ("own lag", &self.own.lag_us),
+        ];
+        times.extend(self.publisher.iter().map(|publisher| ("lag of the publisher", &publisher.lag_us)));
+        times
     }
 }
 
@@ -93,6 +118,38 @@ impl Report {
         let cpu = self.own.cpu_permille.map(|cpu| format!("CPU {}.{} % of one core, ", cpu / 10, cpu % 10));
         format!("{}lag {}", cpu.unwrap_or_default(), percentiles(&self.own.lag_us))
     }
+}
+
+fn published(of: &Published) -> String {
+    let Published { rate, symbols, offered, published, refused, last_values, .. } = of;
+    let mut text = format!(
+        "{rate} rows/s of {symbols} symbols: {published} of {offered} published, {last_values} last values, lag {}",
+        percentiles(&of.lag_us)
+    );
+    if *refused > 0 {
+        let _ = write!(text, "; {refused} times NATS took nothing");
+    }
+    text
+}
+
+fn compared(of: &Comparison) -> String {
+    if let Some(error) = &of.error {
+        return format!("not compared: {error}");
+    }
+    let mut text = format!("{} symbols at clients compared, behind {}", of.slots, of.behind_store);
+    if of.behind_store > 0 {
+        let _ = write!(text, " at {} clients, most by {}", of.clients_behind, show_us(of.behind_us_max));
+    }
+    for (count, words) in [
+        (of.ahead_of_store, "ahead of it"),
+        (of.store_lacks, "symbols lack their newest row there"),
+        (of.not_stored, "symbols are not there"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    text
 }
 
 fn reasons(name: &str, reasons: &Reasons) -> String {
