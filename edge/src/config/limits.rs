@@ -81,8 +81,9 @@ pub(super) fn limits(settings: &mut Settings) -> Option<Limits> {
     let message_bytes = settings.get_with("edge.message_bytes_max", |text| number(text, 1_024, 16 << 20));
     let msgs_per_s = settings.get_with("edge.messages_per_second_max", |text| number(text, 1, 1_000_000));
     let msgs_burst = settings.get_with("edge.messages_burst_max", |text| number(text, 1, 1_000_000));
-    let symbols_per_request = settings.get_with("edge.symbols_per_request_max", symbols);
-    let symbols = settings.get_with("edge.symbols_max", symbols);
+    let symbols_per_request =
+        settings.get_with("edge.symbols_per_request_max", |text| number(text, 1, SYMBOLS_PER_REQUEST_MAX));
+    let symbols = settings.get_with("edge.symbols_max", |text| number(text, 1, SYMBOLS_MAX));
     let memory = settings.get_with("edge.memory_max_mb", memory_bytes);
     Some(Limits {
         symbols: symbols?,
@@ -97,10 +98,11 @@ pub(super) fn limits(settings: &mut Settings) -> Option<Limits> {
     })
 }
 
-/// The number of seats a client's table is made for.
-fn symbols(text: &str) -> Result<usize, String> {
-    number(text, 1, 10_000)
-}
+/// Above it a snapshot of rows of 2 KiB would not fit into the replies that may wait for a client.
+const SYMBOLS_PER_REQUEST_MAX: usize = 2_000;
+
+/// Above it one client could hold a tenth of all topics.
+const SYMBOLS_MAX: usize = 10_000;
 
 fn memory_bytes(text: &str) -> Result<Option<u64>, String> {
     if text == "auto" {

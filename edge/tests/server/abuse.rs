@@ -115,6 +115,22 @@ async fn who_keeps_a_socket_for_nothing_is_cut_too() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let mut scene = Scene::open(&[]).await;
+    let answer = scene
+        .goes_on("a body is announced", async |_, edge| {
+            let mut socket = TcpStream::connect(edge.address).await.unwrap();
+            let head = b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\nContent-Length: 1000000000\r\n\r\nx";
+            socket.write_all(head).await.unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.unwrap();
+            answer
+        })
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_peer_that_vanished_is_found_out_and_its_seats_are_free() {
     let mut scene = Scene::open(&["--edge.ping_seconds=1", "--edge.linger_seconds=0"]).await;
     scene
