@@ -1,7 +1,7 @@
 //! What waits for one client. While its socket takes everything, each row goes out as it came. Once the socket is full,
 //! at most one row a symbol waits (newest wins, `skipped` counts what was folded), and all of them go out in few writes
 //! when it can take more. A throttled symbol has at most one row that waits, always. Replies keep their order and go
-//! before rows. Bounded: see [`CONTROL_BYTES_MAX`] and [`DUE_MAX`].
+//! before rows. Bounded: see [`CONTROL_BYTES_MAX`] and `DUE_MAX`.
 //!
 //! Knows no WebSocket and no subscription, and no socket: it says which bytes go next and is told how many went.
 
