@@ -211,6 +211,10 @@ impl ClientsArgs {
 
     fn names(&self, server: Option<&(Target, SocketAddr)>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
         let Some(source) = &self.symbols else { return self.nats.names() };
+        mistakes.ensure(*source != SymbolSource::All || self.nats.names().is_none(), || {
+            "--symbols all: leave it out beside --publish, whose symbols are not listed before it begins"
+                .to_owned()
+        });
         if *source == SymbolSource::All && server.is_none() {
             return None;
         }

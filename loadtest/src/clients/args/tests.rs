@@ -66,13 +66,14 @@ fn limits_of_the_machine_are_told_before_the_run() {
 #[test]
 fn all_mistakes_are_told_at_once() {
     let message =
-        plan("--url http://h --symbols A\"B --clients 0 --ramp fast --threshold p98=1s --threshold lost --choice x")
+        plan("--url http://h --symbols A\"B --clients 0 --mix fast=1 --ramp fast --threshold p98=1s --threshold lost --choice x")
             .unwrap_err();
-    assert!(message.starts_with("7 mistakes:"), "{message}");
+    assert!(message.starts_with("8 mistakes:"), "{message}");
     for flag in [
         "--url",
         "--symbols",
         "--clients",
+        "--mix",
         "--ramp",
         "--threshold: \"p98\"",
         "--threshold: \"lost\"",
