@@ -183,12 +183,12 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Waits up to `timeout` for sockets to become ready, and serves all that are.
+    /// Waits up to `timeout` for sockets to become ready, and serves all that are; says when it was done.
     ///
     /// # Errors
     /// If the poll itself fails.
-    pub(crate) fn turn(&mut self, timeout: Duration) -> io::Result<()> {
-        let Some(mut events) = self.events.take() else { return Ok(()) };
+    pub(crate) fn turn(&mut self, timeout: Duration) -> io::Result<Instant> {
+        let Some(mut events) = self.events.take() else { return Ok(Instant::now()) };
         let polled = self.poll.poll(&mut events, Some(timeout));
         let begun = self.round_begun.take().unwrap_or_else(Instant::now);
         for event in &events {
@@ -196,13 +196,13 @@ impl<'a> Pool<'a> {
                 self.serve(event.token().0, event);
             }
         }
-        let taken = events.iter().count();
-        self.lag = if taken == 0 { Duration::ZERO } else { begun.elapsed() };
+        let (taken, done) = (events.iter().count(), Instant::now());
+        self.lag = if taken == 0 { Duration::ZERO } else { done.saturating_duration_since(begun) };
         self.round_begun = (taken >= EVENTS_MAX).then_some(begun);
         self.events = Some(events);
         match polled {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
+            _ => Ok(done),
         }
     }
 

@@ -163,19 +163,20 @@ impl<'a> Run<'a> {
         if self.phase == Phase::Drain {
             timeout = timeout.min(DRAIN_CHECK);
         }
-        self.pool.turn(timeout)?;
-        self.note_lag();
-        if self.second_begun.elapsed() >= SECOND {
+        // One look at the clock for all that follows: a turn may serve a single row.
+        let now = self.pool.turn(timeout)?;
+        self.note_lag(now);
+        if now.saturating_duration_since(self.second_begun) >= SECOND {
             self.end_second()?;
         }
-        self.advance()
+        self.advance(now)
     }
 
     fn phase_end(&self) -> Option<Instant> {
         self.plan.timetable.length(self.phase).map(|length| self.phase_begun + length)
     }
 
-    fn note_lag(&mut self) {
+    fn note_lag(&mut self, now: Instant) {
         let lag = self.pool.lag;
         self.lag_max = self.lag_max.max(lag);
         if self.phase == Phase::Measure && !lag.is_zero() {
@@ -183,13 +184,13 @@ impl<'a> Run<'a> {
         }
         let rows = self.pool.bench.tally.rows;
         if rows != self.last_row.0 {
-            self.last_row = (rows, Instant::now());
+            self.last_row = (rows, now);
         }
     }
 
-    fn advance(&mut self) -> anyhow::Result<()> {
+    fn advance(&mut self, now: Instant) -> anyhow::Result<()> {
         let facts = Facts {
-            elapsed: self.phase_begun.elapsed(),
+            elapsed: now.saturating_duration_since(self.phase_begun),
             settled: self.pool.settled(),
             live: self.pool.remaining(),
             interrupted: self.interrupts.count() > self.interrupts_before,

@@ -27,6 +27,9 @@ fn is_final(code: u16) -> bool {
 impl Pool<'_> {
     /// Does what is due.
     pub(super) fn act_due(&mut self) {
+        if self.timers.next().is_none() {
+            return;
+        }
         let now = Instant::now();
         while let Some(index) = self.timers.pop(now) {
             let Some(client) = self.peers.get(index).map(|peer| &peer.client) else { continue };
