@@ -24,3 +24,4 @@ mod sets;
 mod sharing;
 mod shutdown;
 mod slow_reader;
+mod throttle;

@@ -4,14 +4,24 @@ use crate::support::client::Client;
 use crate::support::edge::Edge;
 use crate::support::eventually;
 use crate::support::market::Market;
+use crate::support::ways::ways;
 
 const A: &str = "bench:A";
 const CLIENTS: usize = 200;
 
 #[tokio::test]
 async fn two_hundred_clients_are_one_subscription() {
+    for way in ways() {
+        share(way).await;
+    }
+}
+
+async fn share(way: &str) {
     let market = Market::open().await;
-    let edge = Edge::open(&market.url(), &["--edge.workers", "3", "--edge.linger_seconds", "1"]).await;
+    let settings = ["--edge.workers", "3", "--edge.linger_seconds", "1", "--edge.io_uring", way];
+    let edge = Edge::open(&market.url(), &settings).await;
+    let written = if way == "on" { "io_uring" } else { "plain" };
+    assert_eq!(edge.metric("tickwire_edge_write_way", written).await, 3.0);
     let mut clients = Vec::with_capacity(CLIENTS);
     for _ in 0..CLIENTS {
         clients.push(Client::subscribed(&edge, &[A]).await);

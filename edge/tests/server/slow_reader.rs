@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::client::{Client, Row, rows};
 use crate::support::edge::Edge;
@@ -139,6 +139,29 @@ async fn wake_a_sleeper(mut scene: Scene) {
     for _ in 0..SYMBOLS {
         let row = slow.row().await;
         assert_eq!((row.v, row.skipped), (scene.v, 0));
+    }
+}
+
+#[tokio::test]
+async fn who_stays_slow_is_told_meanwhile() {
+    for way in ways() {
+        let mut scene = Scene::open(way, &[]).await;
+        let mut slow = scene.sleeper().await;
+        scene.rounds_until_blocked().await;
+        eventually("it is behind for a while", async || {
+            scene.edge.metric("tickwire_edge_slow_clients", "").await == 1.0
+        })
+        .await;
+        let mut event = Value::Null;
+        while event["event"] != "slow_reader" {
+            // More and more waits, whatever it reads.
+            scene.round().await;
+            event = slow.next().await["data"][0].take();
+        }
+        assert!(event["skipped"].as_u64() > Some(0) && event["lag_ms"].as_u64() >= Some(1_000), "{event}");
+        scene.round().await;
+        assert_eq!(scene.edge.metric("tickwire_edge_slow_clients", "").await, 1.0);
+        assert_eq!(scene.edge.metric("tickwire_edge_slow_reader_events_total", "").await, 1.0);
     }
 }
 
