@@ -51,6 +51,13 @@ pub(crate) struct Sample {
     pub(crate) own_lag_us: u64,
 }
 
+impl Sample {
+    /// Less than a line's worth: what a phase has left over of a second.
+    pub(crate) fn is_short(&self) -> bool {
+        self.length_us < as_us(LINE_MIN)
+    }
+}
+
 /// How this process itself did in the measured window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Own {
@@ -260,7 +267,7 @@ impl<'a> Run<'a> {
             age_us,
             own_lag_us: as_us(self.lag_max),
         };
-        if !self.plan.quiet && sample.length_us >= as_us(LINE_MIN) {
+        if !self.plan.quiet && !sample.is_short() {
             eprintln!("{}", progress_line(&sample));
         }
         self.result.series.push(sample);

@@ -21,6 +21,7 @@ mod fan_out;
 mod load;
 mod mixes;
 mod outage;
+mod publish;
 mod replay;
 
 use std::time::Duration;

@@ -35,6 +35,8 @@ fn wrong_lines_say_what_to_change() {
         ("--symbols A --per-client 0", "at least 1"),
         ("--symbols , ", "at least one"),
         ("--symbols @/nowhere/at-all", "/nowhere/at-all"),
+        ("--symbols A --threshold behind_store=0", "--nats nats://"),
+        ("--symbols A --report /no/such/folder/x.html", "no such folder"),
         ("--symbols A --url wss://h/", "not supported yet"),
         ("--symbols A --ramp fast", "250us"),
         ("--symbols A --threshold p98=1s", "p50, p90"),

@@ -14,6 +14,7 @@ use tickwire_nats::setup::{CATALOGUE_BUCKET, ensure_bucket, ensure_last_stream};
 use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::{Nats, NatsConfig};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::desk::{Ask, Word, topics};
@@ -83,6 +84,9 @@ impl Link {
         }
         let cleaned = self.clean(&nats).await;
         nats.drain().await;
+        // The connection's own task ends once nobody holds it, and must get its turn before the runtime goes.
+        drop(nats);
+        yield_now().await;
         set_up.and(cleaned)
     }
 

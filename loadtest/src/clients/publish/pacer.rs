@@ -72,7 +72,7 @@ pub(crate) struct Pacer {
     versions: Vec<u64>,
     written: Vec<u64>,
     feed_due: Instant,
-    /// The last row before the measured window.
+    /// The last row before the measured window; nothing counts until that opens.
     before: u64,
     counts: Published,
     lag: Histogram<u64>,
@@ -101,7 +101,7 @@ impl Pacer {
             versions: vec![begun_us; symbols as usize],
             written: vec![0; symbols as usize],
             feed_due: begun,
-            before: 0,
+            before: u64::MAX,
             counts: Published { rate, symbols: symbols.into(), seed, ..Published::default() },
             lag: histogram()?,
         })

@@ -38,6 +38,13 @@ impl Schedule {
         Due { symbol, at_us: seconds.saturating_mul(SECOND_US).saturating_add(rest * SECOND_US / self.rate) }
     }
 
+    /// How many rows of one symbol are due after `above_us` and by `through_us`.
+    pub(crate) fn count(&self, symbol: u32, above_us: u64, through_us: u64) -> u64 {
+        // Row k is of symbol (k - 1) % symbols.
+        let rows = |us| (self.due_by(us) + self.symbols - 1 - u64::from(symbol)) / self.symbols;
+        rows(through_us).saturating_sub(rows(above_us))
+    }
+
     /// How many rows are due by `us` after the begin: the last one's number.
     pub(crate) fn due_by(&self, us: u64) -> u64 {
         // Row k is due at floor(k * SECOND_US / rate), so by `us` when k * SECOND_US < (us + 1) * rate.
@@ -88,6 +95,18 @@ mod tests {
             let last = schedule.due_by(us);
             prop_assert!(last == 0 || schedule.row(last).at_us <= us);
             prop_assert!(schedule.row(last + 1).at_us > us);
+        }
+
+        #[test]
+        fn rows_of_a_symbol_are_counted(rate in 1..2_000u64, symbols in 1..9u32, above in 0..3_000_000u64, more in 0..3_000_000u64) {
+            let schedule = Schedule::new(rate, symbols);
+            let through = above + more;
+            let rows = (1..).map(|k| schedule.row(k)).take_while(|due| due.at_us <= through);
+            let rows: Vec<Due> = rows.filter(|due| due.at_us > above).collect();
+            for symbol in 0..symbols {
+                let expected = rows.iter().filter(|due| due.symbol == symbol).count() as u64;
+                prop_assert_eq!(schedule.count(symbol, above, through), expected);
+            }
         }
 
         #[test]

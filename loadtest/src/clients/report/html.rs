@@ -37,19 +37,19 @@ const CONNECTIONS: [Line; 3] = [
     Line { name: "closed so far", class: "c5", merge: Merge::Last, value: |second| Some(second.closes) },
 ];
 
-const OWN_LAG: [Line; 1] =
-    [Line { name: "longest", class: "c4", merge: Merge::Highest, value: |second| Some(second.own_lag_us) }];
+const OWN_LAG: [Line; 1] = [Line { name: "longest", class: "c4", merge: Merge::Highest, value: own_lag }];
 
-/// A part of a second says nothing of a rate if it is shorter than this, µs.
-const RATE_LENGTH_MIN: u64 = 100_000;
+/// A second in which nothing was ready has none.
+fn own_lag(second: &Sample) -> Option<u64> {
+    Some(second.own_lag_us).filter(|us| *us > 0)
+}
 
 fn latency(second: &Sample, of: fn(&Percentiles) -> u64) -> Option<u64> {
     (second.latency_us.rows > 0).then(|| of(&second.latency_us))
 }
 
 fn rate(second: &Sample, count: u64) -> Option<u64> {
-    let length = second.length_us;
-    (length >= RATE_LENGTH_MIN).then(|| count.saturating_mul(1_000_000) / length)
+    (!second.is_short()).then(|| count.saturating_mul(1_000_000) / second.length_us.max(1))
 }
 
 /// Lines of the table whose times the page has in a table of their own.
@@ -196,7 +196,7 @@ impl Page<'_> {
         writeln!(f, "<section>\n<h2>Machine and command</h2>\n<div class=\"wide\"><table>\n<tbody>")?;
         let unknown = || "unknown".to_owned();
         let kernel = host.kernel.clone().unwrap_or_else(unknown);
-        let build = if host.debug_build { "debug: figures of it say little" } else { "release" };
+        let build = if host.debug_build { "debug build: its figures say little" } else { "release build" };
         for (name, text) in [
             ("system", format!("{} {kernel}, {}", host.system, host.arch)),
             (
@@ -208,7 +208,7 @@ impl Page<'_> {
                 ),
             ),
             ("open files", host.open_files.map_or_else(unknown, |limit| format!("up to {limit}"))),
-            ("program", format!("tickwire-loadtest {version}, {build} build")),
+            ("program", format!("tickwire-loadtest {version}, {build}")),
         ] {
             writeln!(f, "<tr><th>{name}</th><td>{}</td></tr>", Text(text))?;
         }

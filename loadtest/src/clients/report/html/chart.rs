@@ -73,12 +73,22 @@ impl Moment<'_> {
     }
 }
 
-/// The moments of a run, each within one phase.
+/// The moments of a run, each within one phase. What a phase has left over of a second belongs to the second before.
 fn moments(series: &[Sample]) -> Vec<Moment<'_>> {
     let size = series.len().div_ceil(MOMENTS_MAX).max(1);
-    let phases = series.chunk_by(|one, next| one.phase == next.phase);
-    let moments = phases.flat_map(|phase| phase.chunks(size));
-    moments.filter_map(|samples| Some(Moment { samples, last: samples.last()? })).collect()
+    let mut moments = Vec::new();
+    for mut phase in series.chunk_by(|one, next| one.phase == next.phase) {
+        while !phase.is_empty() {
+            let rest = phase.len().saturating_sub(size);
+            let is_left_over = rest == 1 && phase.last().is_some_and(Sample::is_short);
+            let (samples, later) =
+                phase.split_at(if is_left_over { phase.len() } else { phase.len() - rest });
+            phase = later;
+            let nothing = samples.iter().all(|sample| sample.is_short() && sample.rows == 0);
+            moments.extend(samples.last().filter(|_| !nothing).map(|last| Moment { samples, last }));
+        }
+    }
+    moments
 }
 
 /// Where things lie in the picture.
