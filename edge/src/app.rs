@@ -88,7 +88,7 @@ const LAST_STEPS: Duration = Duration::from_secs(1);
 fn manners(config: &Config) -> Manners {
     Manners {
         handshakes_max: config.guards.handshakes_max,
-        handshake: config.guards.handshake,
+        handshake: Duration::from_millis(config.hub.limits.handshake_ms.into()),
         unacknowledged: config.hub.stall + KERNEL_PATIENCE,
         drain: config.drain_grace.saturating_sub(LAST_STEPS),
     }

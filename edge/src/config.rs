@@ -216,10 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_a_limit_is_told_once() {
+        let keys = limits::LIMITS.iter().map(|setting| setting.key);
+        let keys: Vec<&str> = keys.filter(|key| *key != "edge.trusted_proxies").collect();
+        let args: Vec<String> = keys.iter().map(|key| format!("--{key}=-1")).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let Outcome::Refuse(mistakes) = build(&args) else { panic!("accepted") };
+        let text = mistakes.to_string();
+        for key in keys {
+            assert_eq!(text.matches(&format!("{key} = ")).count(), 1, "{key} in:\n{text}");
+        }
+    }
+
+    #[test]
     fn without_settings_limits_are_the_announced_defaults() {
         let Outcome::Run(config) = build(&["--edge.memory_max_mb=0"]) else { panic!("refused") };
         assert_eq!(config.hub.limits, Limits::default());
-        assert_eq!(config.guards.handshake, Duration::from_secs(10));
+        assert_eq!(config.guards.handshakes_max, 10_000);
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The limits: what one connection may do, how many connections there may be, and what they may cost in all.
 
-use std::time::Duration;
-
 use tickwire_common::config::{Setting, Settings};
 use tickwire_common::wire::limits::Limits;
 
-use super::{number, seconds};
+use super::number;
 use crate::address::TrustedProxies;
 use crate::memory;
 
@@ -59,19 +57,12 @@ pub struct Guards {
     pub trusted_proxies: TrustedProxies,
     /// Most sockets that are not upgraded.
     pub handshakes_max: usize,
-    /// Time for complete request headers.
-    pub handshake: Duration,
 }
 
 pub(super) fn guards(settings: &mut Settings) -> Option<Guards> {
     let trusted_proxies = settings.get_optional::<TrustedProxies>("edge.trusted_proxies");
     let handshakes_max = settings.get_with("edge.handshakes_max", |text| number(text, 1, 10_000_000));
-    let handshake = seconds(settings, "edge.handshake_seconds", 1, 60);
-    Some(Guards {
-        trusted_proxies: trusted_proxies.unwrap_or_default(),
-        handshakes_max: handshakes_max?,
-        handshake: handshake?,
-    })
+    Some(Guards { trusted_proxies: trusted_proxies.unwrap_or_default(), handshakes_max: handshakes_max? })
 }
 
 pub(super) fn limits(settings: &mut Settings) -> Option<Limits> {
