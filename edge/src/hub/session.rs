@@ -22,6 +22,15 @@ pub const REFUSALS_MAX: u32 = 100;
 /// Requests and errors that wait behind a subscribe; more are refused as over the rate.
 pub const BACKLOG_MAX: usize = 64;
 
+/// Bytes that these may take; a lone one may take more. Two of the largest messages by default.
+pub const BACKLOG_BYTES_MAX: usize = 256 << 10;
+
+/// What a name of a request takes beside its text: a `String` and the allocation behind it.
+const NAME_BYTES: usize = 64;
+
+/// When to send again what found the backlog full, in milliseconds: most subscribes are answered by then.
+const BACKLOG_WAIT_MS: u64 = 1_000;
+
 /// A request and when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -63,7 +72,9 @@ pub(super) struct Session {
     strikes: u8,
     /// A subscribe is being answered.
     busy: bool,
-    backlog: VecDeque<Turn>,
+    /// What waits for its turn, with the bytes it takes.
+    backlog: VecDeque<(Turn, usize)>,
+    backlog_bytes: usize,
 }
 
 impl Session {
@@ -78,6 +89,7 @@ impl Session {
             strikes: 0,
             busy: false,
             backlog: VecDeque::new(),
+            backlog_bytes: 0,
         }
     }
 
@@ -89,7 +101,8 @@ impl Session {
         match request::parse(text) {
             Ok(request) => {
                 self.strikes = 0;
-                self.order(Turn::Run(Asked { request, time_in }))
+                let bytes = text.len() + NAME_BYTES * names(&request.method);
+                self.order(Turn::Run(Asked { request, time_in }), bytes)
             }
             Err(rejection) => self.strike(&rejection),
         }
@@ -138,18 +151,24 @@ impl Session {
         if self.strikes >= STRIKES_MAX {
             Decision::Close(frame, CloseCode::BadProtocol)
         } else {
-            self.order(Turn::Say(frame))
+            let bytes = frame.len();
+            self.order(Turn::Say(frame), bytes)
         }
     }
 
-    fn order(&mut self, turn: Turn) -> Decision {
+    fn order(&mut self, turn: Turn, bytes: usize) -> Decision {
         if !self.busy {
             return Decision::Now(turn);
         }
-        if self.backlog.len() >= BACKLOG_MAX {
-            return self.refuse();
+        let is_heavy = !self.backlog.is_empty() && self.backlog_bytes + bytes > BACKLOG_BYTES_MAX;
+        if is_heavy || self.backlog.len() >= BACKLOG_MAX {
+            let message = "too much waits behind a subscribe that is not answered yet";
+            let mut body = ErrorBody::new(ErrorCode::RateLimited, message);
+            body.retry_after_ms = Some(BACKLOG_WAIT_MS);
+            return Decision::Refuse(error(None, None, &body));
         }
-        self.backlog.push_back(turn);
+        self.backlog_bytes += bytes;
+        self.backlog.push_back((turn, bytes));
         Decision::Wait
     }
 
@@ -165,7 +184,20 @@ impl Session {
 
     /// What may be answered next.
     pub fn next(&mut self) -> Option<Turn> {
-        if self.busy { None } else { self.backlog.pop_front() }
+        if self.busy {
+            return None;
+        }
+        let (turn, bytes) = self.backlog.pop_front()?;
+        self.backlog_bytes -= bytes;
+        Some(turn)
+    }
+}
+
+fn names(method: &Method) -> usize {
+    match method {
+        Method::Subscribe(subscribe) => subscribe.symbols.len(),
+        Method::Unsubscribe(names) => names.len(),
+        Method::List | Method::Ping => 0,
     }
 }
 
@@ -259,5 +291,36 @@ mod tests {
             .collect();
         assert_eq!((&*order[0], &*order[2], order.len()), ("1", "2", 3));
         assert!(order[1].contains("unknown_method"), "{order:?}");
+    }
+
+    /// Long after the last message the rate allows many; what waits is bounded all the same, in number and in bytes.
+    #[test]
+    fn what_waits_is_bounded_in_number_and_in_bytes() {
+        let later = Instant::now() + Duration::from_secs(3_600);
+        let limits = Limits { msgs_burst: 1_000, ..Limits::default() };
+        let mut session = Session::new(&limits, later);
+        session.begin();
+        for _ in 0..BACKLOG_MAX {
+            assert_eq!(session.text(PING, later, 0), Decision::Wait);
+        }
+        let refused = said(session.text(PING, later, 0));
+        assert!(
+            refused.contains(r#""code":"rate_limited""#) && refused.contains(r#""retry_after_ms":1000"#),
+            "{refused}"
+        );
+        let mut session = Session::new(&limits, later);
+        session.begin();
+        let names = vec!["X"; 2_000];
+        let many = serde_json::json!({"method": "unsubscribe", "params": {"symbol": names}}).to_string();
+        let fit = (0..BACKLOG_MAX).take_while(|_| session.text(&many, later, 0) == Decision::Wait).count();
+        assert_eq!(fit, BACKLOG_BYTES_MAX / (many.len() + 2_000 * NAME_BYTES));
+        session.end();
+        assert_eq!(std::iter::from_fn(|| session.next()).count(), fit);
+        assert_eq!(session.backlog_bytes, 0);
+        // Larger than all together may be, but alone.
+        session.begin();
+        let huge = format!("{PING}{}", " ".repeat(BACKLOG_BYTES_MAX));
+        assert_eq!(session.text(&huge, later, 0), Decision::Wait);
+        assert!(matches!(session.text(PING, later, 0), Decision::Refuse(_)));
     }
 }

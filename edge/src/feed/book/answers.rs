@@ -29,10 +29,11 @@ pub(super) struct Waiting {
 
 impl Book {
     /// Counts the client's seats, and answers once every topic is joined.
-    pub fn subscribe(&mut self, ask: SubscribeAsk, names: &Names) {
+    pub fn subscribe(&mut self, mut ask: SubscribeAsk, names: &Names) {
         let (mut views, mut failed, mut topics) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for name in &ask.names {
-            match self.view(name, names) {
+        // The names are not kept: an answer may wait for seconds while NATS is away.
+        for name in std::mem::take(&mut ask.names) {
+            match self.view(&name, names) {
                 Ok(id) => {
                     let Some(view) = self.views.get_mut(&id) else { continue };
                     view.sit(ask.client.worker);
@@ -40,7 +41,7 @@ impl Book {
                     views.push((id, if joined { Source::Memory } else { Source::Store }));
                     topics.insert(view.topic.0);
                 }
-                Err(code) => failed.push(Failed::new(name.clone(), code)),
+                Err(code) => failed.push(Failed::new(name, code)),
             }
         }
         let key = self.waiting.insert(Waiting { ask, views, failed, missing: 0 });
