@@ -35,7 +35,7 @@ close frame, plainly or with a reset) and come back with `since`.
 
 Thresholds: p50, p90, p99, p999, max of the latency, age_p50, age_p90, age_p99, age_p999, age_max of the price that a
 client held when a newer one came, gap_p99, gap_max of the longest time without a row (a duration, at most); lost,
-disorder, duplicates, went_back, behind_store, closed, errors (a count, at most); connected, rows (a count, at least).
+disorder, duplicates, went_back, unseen, behind_store, closed, errors (a count, at most); connected, rows (a count, at least).
 
 Exit status: 0 passed, 1 the run failed (nobody connected, nothing measured), 2 wrong usage, 98 not valid (this process
 was the bottleneck), 99 a threshold was not held.")]
@@ -173,6 +173,10 @@ impl ClientsArgs {
         }
         mistakes.ensure(nats.is_some() || !thresholds.iter().flatten().any(Threshold::needs_store), || {
             "--threshold behind_store: say where the store is, like --nats nats://127.0.0.1:4222".to_owned()
+        });
+        let publishes = self.nats.names().is_some();
+        mistakes.ensure(publishes || !thresholds.iter().flatten().any(Threshold::needs_publisher), || {
+            "--threshold unseen: only beside --publish".to_owned()
         });
         let (target, address) = server?;
         Some(Plan {

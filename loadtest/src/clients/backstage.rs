@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::args::Plan;
 use super::delivery::{Delivery, Slots};
-use super::publish::{Desk, Published};
+use super::publish::{Desk, Published, Tape, number};
 use super::store::{Comparison, StoreCheck};
 
 /// The desk, if there is one, and the check that it serves.
@@ -13,6 +13,8 @@ use super::store::{Comparison, StoreCheck};
 pub(crate) struct Backstage {
     desk: Option<Desk>,
     check: StoreCheck,
+    /// The number of each made-up symbol, by place of its name.
+    numbers: Vec<Option<u32>>,
 }
 
 impl Backstage {
@@ -24,7 +26,8 @@ impl Backstage {
         let Some(nats) = &plan.nats else { return Ok(Self::default()) };
         let listed = || plan.target.fetch_symbols(plan.address);
         let desk = Desk::start(nats, &plan.names, plan.seed, listed)?;
-        Ok(Self { desk: Some(desk), check: StoreCheck::default() })
+        let numbers = plan.names.iter().map(|name| number(name)).collect();
+        Ok(Self { desk: Some(desk), check: StoreCheck::default(), numbers })
     }
 
     /// Ctrl-C is taken by the caller from now on.
@@ -62,7 +65,20 @@ impl Backstage {
         clients: impl Iterator<Item = Slots>,
     ) -> (Option<Published>, Option<Comparison>) {
         let Some(desk) = self.desk.take() else { return (None, None) };
-        (desk.close(), Some(self.check.finish(delivery, clients)))
+        let published = desk
+            .close()
+            .map(|(published, tape)| Published { unseen: self.unseen(&tape, delivery), ..published });
+        (published, Some(self.check.finish(delivery, clients)))
+    }
+
+    /// Clients among themselves cannot tell a row that none of them got; the record of the publisher can.
+    fn unseen(&self, tape: &Tape, delivery: &Delivery) -> u64 {
+        let windows = self.numbers.iter().zip(delivery.windows());
+        let ours = windows.filter_map(|(number, window)| Some(((*number)?, window?)));
+        let unseen = ours.map(|(symbol, window)| {
+            tape.count(symbol, window.above_v, window.through_v).saturating_sub(window.rows)
+        });
+        unseen.sum()
     }
 }
 

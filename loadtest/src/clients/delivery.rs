@@ -146,6 +146,15 @@ pub(crate) struct Taken {
     pub(crate) held_v: u64,
 }
 
+/// The measured window of a symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) above_v: u64,
+    pub(crate) through_v: u64,
+    /// Distinct rows inside that some client got.
+    pub(crate) rows: u64,
+}
+
 /// Whose slots: a range that [`Delivery::add_client`] gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slots {
@@ -226,6 +235,14 @@ impl Delivery {
         let mine = self.slots.get_mut(slots.range()).unwrap_or_default();
         mine.iter_mut().for_each(|slot| slot.returned = slot.first_v != 0);
         mine.iter().map(|slot| slot.last_v).max().unwrap_or_default()
+    }
+
+    /// The window of each symbol; `None` where no client had a row before it opened.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = Option<Window>> {
+        self.logs.iter().map(|log| {
+            let Log { above_v, end_v: through_v, ref rows, .. } = *log;
+            (1..u64::MAX).contains(&above_v).then_some(Window { above_v, through_v, rows: rows.len() as u64 })
+        })
     }
 
     /// Takes a row that a client got.

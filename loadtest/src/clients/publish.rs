@@ -18,7 +18,7 @@ mod rows;
 mod schedule;
 
 pub(crate) use desk::Desk;
-pub(crate) use pacer::Published;
+pub(crate) use pacer::{Published, Tape};
 
 /// The venue of all made-up symbols.
 pub(crate) const VENUE: &str = "bench";
@@ -111,6 +111,11 @@ fn symbol_name(symbol: u32) -> String {
     format!("S{symbol}")
 }
 
+/// The number of a made-up symbol by what clients call it.
+pub(crate) fn number(name: &str) -> Option<u32> {
+    name.strip_prefix(VENUE)?.strip_prefix(":S")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,5 +165,6 @@ mod tests {
         let names = Line::parse_from(words).nats.names().unwrap();
         assert_eq!(names, ["bench:S0", "bench:S1", "bench:S2"]);
         assert_eq!(Line::parse_from(["clients"]).nats.names(), None);
+        assert_eq!(["bench:S7", "bench:BTC", "other:S7", "S7"].map(number), [Some(7), None, None, None]);
     }
 }

@@ -212,6 +212,7 @@ fn figures(measured: &Measured) -> Figures {
         disorder: measured.tally.disorder,
         duplicates: measured.tally.duplicates,
         went_back: measured.classes.went_back(),
+        unseen: measured.published.as_ref().map(|published| published.unseen),
         behind_store: measured.store.as_ref().and_then(Comparison::behind),
         closed: measured.tally.closes.total(),
         errors: measured.tally.errors(),

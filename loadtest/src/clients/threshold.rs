@@ -27,6 +27,7 @@ enum Metric {
     Disorder,
     Duplicates,
     WentBack,
+    Unseen,
     BehindStore,
     Closed,
     Errors,
@@ -43,13 +44,15 @@ enum Rule {
     RowsAtMost,
     /// A count of what the store shows to be wrong, at most; it needs a store that was read.
     StoreAtMost,
+    /// A count of what the publisher shows to be wrong, at most; it needs rows of our own.
+    PublisherAtMost,
     /// A count, at most.
     AtMost,
     /// A count, at least.
     AtLeast,
 }
 
-const METRICS: [(&str, Metric, Rule); 21] = [
+const METRICS: [(&str, Metric, Rule); 22] = [
     ("p50", Metric::P50, Rule::Latency),
     ("p90", Metric::P90, Rule::Latency),
     ("p99", Metric::P99, Rule::Latency),
@@ -66,6 +69,7 @@ const METRICS: [(&str, Metric, Rule); 21] = [
     ("disorder", Metric::Disorder, Rule::RowsAtMost),
     ("duplicates", Metric::Duplicates, Rule::RowsAtMost),
     ("went_back", Metric::WentBack, Rule::AtMost),
+    ("unseen", Metric::Unseen, Rule::PublisherAtMost),
     ("behind_store", Metric::BehindStore, Rule::StoreAtMost),
     ("closed", Metric::Closed, Rule::AtMost),
     ("errors", Metric::Errors, Rule::AtMost),
@@ -119,6 +123,8 @@ pub(crate) struct Figures {
     pub(crate) disorder: u64,
     pub(crate) duplicates: u64,
     pub(crate) went_back: u64,
+    /// `None` where nothing was published.
+    pub(crate) unseen: Option<u64>,
     /// `None` where clients were not held against the store.
     pub(crate) behind_store: Option<u64>,
     pub(crate) closed: u64,
@@ -146,6 +152,7 @@ impl Figures {
             Metric::Disorder => self.disorder,
             Metric::Duplicates => self.duplicates,
             Metric::WentBack => self.went_back,
+            Metric::Unseen => self.unseen.unwrap_or_default(),
             Metric::BehindStore => self.behind_store.unwrap_or_default(),
             Metric::Closed => self.closed,
             Metric::Errors => self.errors,
@@ -164,6 +171,11 @@ pub(crate) struct Judgement {
 }
 
 impl Threshold {
+    /// Whether it speaks of what this process publishes.
+    pub(crate) fn needs_publisher(&self) -> bool {
+        self.rule == Rule::PublisherAtMost
+    }
+
     /// Whether it speaks of the store.
     pub(crate) fn needs_store(&self) -> bool {
         self.rule == Rule::StoreAtMost
@@ -174,9 +186,10 @@ impl Threshold {
         let measured = figures.get(self.metric);
         let (pass, measured) = match self.rule {
             Rule::Latency | Rule::RowsAtMost if figures.rows == 0 => (false, "no row".to_owned()),
+            Rule::PublisherAtMost if figures.unseen.is_none() => (false, "no publisher".to_owned()),
             Rule::StoreAtMost if figures.behind_store.is_none() => (false, "not read".to_owned()),
             Rule::AtLeast => (measured >= self.bound, self.show(measured)),
-            Rule::Latency | Rule::RowsAtMost | Rule::StoreAtMost | Rule::AtMost => {
+            Rule::Latency | Rule::RowsAtMost | Rule::PublisherAtMost | Rule::StoreAtMost | Rule::AtMost => {
                 (measured <= self.bound, self.show(measured))
             }
         };
@@ -205,6 +218,7 @@ mod tests {
             gap: Percentiles { p99: 3_000_000, max: 4_000_000, ..latency },
             went_back: 1,
             behind_store: Some(2),
+            unseen: Some(3),
             lost: 1,
             connected: 9,
             rows: 100,
@@ -225,6 +239,8 @@ mod tests {
             ("gap_p99=3s", true),
             ("gap_max=3s", false),
             ("went_back=0", false),
+            ("unseen=3", true),
+            ("unseen=2", false),
             ("behind_store=2", true),
             ("behind_store=1", false),
             ("lost=1", true),

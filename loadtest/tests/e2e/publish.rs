@@ -58,7 +58,8 @@ async fn a_run_with_rows_of_its_own() {
     let [html, json] = ["x.html", "y.json"].map(|name| world.scratch.file(name));
     let words = format!(
         "--publish 200 --publish-symbols 5 --clients 20 --ramp 200ms --warmup 200ms --duration 3s \
-         --threshold lost=0 --threshold behind_store=0 --threshold errors=0 --threshold connected=20 \
+         --threshold lost=0 --threshold unseen=0 --threshold behind_store=0 --threshold errors=0 \
+         --threshold connected=20 \
          --report {} --json {}",
         html.display(),
         json.display()

@@ -36,6 +36,7 @@ fn wrong_lines_say_what_to_change() {
         ("--symbols , ", "at least one"),
         ("--symbols @/nowhere/at-all", "/nowhere/at-all"),
         ("--symbols A --threshold behind_store=0", "--nats nats://"),
+        ("--symbols A --threshold unseen=0", "beside --publish"),
         ("--symbols A --report /no/such/folder/x.html", "no such folder"),
         ("--symbols A --url wss://h/", "not supported yet"),
         ("--symbols A --ramp fast", "250us"),

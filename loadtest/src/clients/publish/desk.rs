@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use tickwire_common::feed::FeedState;
-use tickwire_common::symbol::Topic;
 use tickwire_common::time::now_us;
 use tickwire_nats::publish::Publisher;
 use tickwire_nats::{Subject, subject};
 use tokio::sync::mpsc;
 
-use super::pacer::{Kind, Pacer, Published};
+use super::pacer::{Kind, Pacer, Published, Tape};
 use super::{NatsPlan, Offer, VENUE, link, symbol_name};
 use crate::clients::store::Stored;
 
@@ -55,7 +54,14 @@ pub(crate) struct Desk {
     asks: mpsc::Sender<Ask>,
     stored: Receiver<Stored>,
     link: JoinHandle<anyhow::Result<()>>,
-    pace: Option<(SyncSender<Word>, JoinHandle<Published>)>,
+    pace: Option<Publishing>,
+}
+
+/// The thread that keeps the pace, and how to tell it something.
+#[derive(Debug)]
+struct Publishing {
+    words: SyncSender<Word>,
+    thread: JoinHandle<(Published, Tape)>,
 }
 
 impl Desk {
@@ -83,8 +89,8 @@ impl Desk {
             let pacer = Pacer::new(offer, seed, Instant::now(), now_us())?;
             let pace =
                 Pace { pacer, publisher, subjects: subjects(offer), words: told, asks: desk.asks.clone() };
-            let pace = Builder::new().name("publish".to_owned()).spawn(move || pace.run())?;
-            desk.pace = Some((words, pace));
+            let thread = Builder::new().name("publish".to_owned()).spawn(move || pace.run())?;
+            desk.pace = Some(Publishing { words, thread });
             if let Err(error) = desk.wait_until_listed(names, listed, &is_ready) {
                 desk.close();
                 return Err(error);
@@ -150,7 +156,7 @@ impl Desk {
     }
 
     fn tell(&self, word: Word) {
-        if let Some((words, _)) = &self.pace {
+        if let Some(Publishing { words, .. }) = &self.pace {
             // The thread takes words between any two batches; if it is gone, its figures will be missing.
             let _ = words.try_send(word);
         }
@@ -161,12 +167,12 @@ impl Desk {
         self.stored.try_recv().ok()
     }
 
-    /// Ends both threads and takes the catalogue entry away; the figures of what was published.
-    pub(crate) fn close(self) -> Option<Published> {
-        let published = self.pace.and_then(|(words, pace)| {
+    /// Ends both threads and takes the catalogue entry away; figures and record of what was published.
+    pub(crate) fn close(self) -> Option<(Published, Tape)> {
+        let published = self.pace.and_then(|Publishing { words, thread }| {
             // A thread that is gone cannot take it; its end is found by the join.
             let _ = words.send(Word::Close);
-            pace.join().ok()
+            thread.join().ok()
         });
         drop(self.asks);
         match self.link.join() {
@@ -198,7 +204,7 @@ struct Pace {
 
 impl Pace {
     /// Until it is told to end.
-    fn run(mut self) -> Published {
+    fn run(mut self) -> (Published, Tape) {
         let feed = subject::feed(VENUE, "0");
         let mut ask = false;
         loop {
@@ -232,11 +238,6 @@ impl Pace {
         let down = self.pacer.feed_status(FeedState::Down, Some("the load test is over"));
         // Without it edges say the same a few seconds later.
         let _ = self.publisher.try_publish(&feed, down);
-        self.pacer.published()
+        (self.pacer.published(), self.pacer.tape())
     }
-}
-
-/// The topics among names, by place; an alias without a venue has none.
-pub(super) fn topics(names: &[String]) -> Vec<Option<Topic>> {
-    names.iter().map(|name| name.parse().ok()).collect()
 }

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::desk::{Ask, Word, topics};
-use super::{NatsPlan, Offer, VENUE, symbol_name};
+use super::desk::{Ask, Word};
+use super::{NatsPlan, Offer, VENUE, number, symbol_name};
 use crate::clients::store::Stored;
 
 /// What permissions at NATS are given to: those of an ingestor and of an edge.
@@ -52,8 +52,10 @@ pub(super) struct Ends {
 pub(super) struct Link {
     config: NatsConfig,
     offer: Option<Offer>,
-    /// By place of the name.
+    /// By place of the name; an alias without a venue has no topic.
     topics: Vec<Option<Topic>>,
+    /// Likewise, of made-up symbols.
+    numbers: Vec<Option<u32>>,
 }
 
 impl Link {
@@ -63,7 +65,9 @@ impl Link {
     /// If the environment has changed since the plan was checked.
     pub(super) fn new(plan: &NatsPlan, names: &[String]) -> anyhow::Result<Self> {
         let config = plan.config().map_err(|why| anyhow!("--nats: {why}"))?;
-        Ok(Self { config, offer: plan.offer, topics: topics(names) })
+        let topics = names.iter().map(|name| name.parse().ok()).collect();
+        let numbers = names.iter().map(|name| number(name)).collect();
+        Ok(Self { config, offer: plan.offer, topics, numbers })
     }
 
     /// The whole life of the thread.
@@ -190,10 +194,7 @@ impl Link {
 
     /// What was published, by place of the name; symbols of others have nothing.
     fn by_name(&self, versions: &[u64]) -> Vec<Option<u64>> {
-        let number = |topic: &Topic| topic.symbol.as_str().strip_prefix('S')?.parse::<usize>().ok();
-        let ours = |topic: &Topic| (&*topic.venue == VENUE).then(|| number(topic)).flatten();
-        let version = |topic: &Option<Topic>| versions.get(ours(topic.as_ref()?)?).copied();
-        self.topics.iter().map(version).collect()
+        self.numbers.iter().map(|number| versions.get(number.as_ref().copied()? as usize).copied()).collect()
     }
 }
 

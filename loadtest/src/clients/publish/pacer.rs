@@ -51,8 +51,27 @@ pub(crate) struct Published {
     pub(crate) refused: u64,
     /// Rows written for late joiners.
     pub(crate) last_values: u64,
+    /// Rows of symbols that clients had which came to no client at all; folded rows are among them.
+    pub(crate) unseen: u64,
     /// From when a row was due to when it was handed over, µs. `rows` counts rows.
     pub(crate) lag_us: Percentiles,
+}
+
+/// A record of every row that was published: the schedule tells them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tape {
+    schedule: Schedule,
+    begun_us: u64,
+    /// The last row's version.
+    through_v: u64,
+}
+
+impl Tape {
+    /// How many rows of a symbol have a version above the one and up to the other.
+    pub(crate) fn count(&self, symbol: u32, above_v: u64, through_v: u64) -> u64 {
+        let since = |v: u64| v.saturating_sub(self.begun_us);
+        self.schedule.count(symbol, since(above_v), since(through_v.min(self.through_v)))
+    }
 }
 
 /// Where the publishing stands.
@@ -225,6 +244,12 @@ impl Pacer {
     /// The figures so far.
     pub(crate) fn published(&self) -> Published {
         Published { lag_us: Percentiles::of(&self.lag), ..self.counts }
+    }
+
+    /// The record of all rows that have gone out.
+    pub(crate) fn tape(&self) -> Tape {
+        let through_v = self.begun_us + self.schedule.row(self.next.saturating_sub(1)).at_us;
+        Tape { schedule: self.schedule, begun_us: self.begun_us, through_v }
     }
 
     /// What is said of the feed.

@@ -121,11 +121,14 @@ impl Report {
 }
 
 fn published(of: &Published) -> String {
-    let Published { rate, symbols, offered, published, refused, last_values, .. } = of;
+    let Published { rate, symbols, offered, published, refused, last_values, unseen, .. } = of;
     let mut text = format!(
         "{rate} rows/s of {symbols} symbols: {published} of {offered} published, {last_values} last values, lag {}",
         percentiles(&of.lag_us)
     );
+    if *unseen > 0 {
+        let _ = write!(text, "; {unseen} rows came to no client");
+    }
     if *refused > 0 {
         let _ = write!(text, "; {refused} times NATS took nothing");
     }

@@ -44,6 +44,7 @@ fn published() -> Published {
         published: 1_000,
         refused: 0,
         last_values: 40,
+        unseen: 3,
         lag_us,
     }
 }
@@ -131,6 +132,7 @@ fn the_json_reads_back() {
         ("/publisher/offered", serde_json::json!(1_000)),
         ("/publisher/seed", serde_json::json!(1)),
         ("/publisher/lag_us/p99", serde_json::json!(900)),
+        ("/publisher/unseen", serde_json::json!(3)),
         ("/store/behind_store", serde_json::json!(1)),
         ("/series/0/rows", serde_json::json!(100)),
         ("/delivery/lost", serde_json::json!(2)),

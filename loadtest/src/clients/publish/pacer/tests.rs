@@ -111,6 +111,9 @@ fn the_end_leaves_the_newest_row_in_the_store() {
     let written = end + Duration::from_millis(300);
     run(&mut pacer, &mut sink, end, written);
     assert!(pacer.is_written() && sink.ticks.len() == 777);
+    let tape = pacer.tape();
+    assert_eq!([0, 1, 2].map(|symbol| tape.count(symbol, 0, u64::MAX)), [259; 3]);
+    assert_eq!(tape.count(0, BEGUN_US + 1_000, BEGUN_US + 7_000), 2);
     for symbol in 0..3 {
         let newest = sink.ticks.iter().rfind(|(other, _)| *other == symbol).unwrap();
         assert_eq!(sink.last.iter().rfind(|(other, _)| *other == symbol), Some(newest));
