@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) p99_us: Option<f64>,
     pub(crate) p999_us: Option<f64>,
     pub(crate) max_us: Option<f64>,
+    /// The oldest price that a client held when a newer one came, µs.
+    pub(crate) age_max_us: Option<f64>,
     /// What the server's resident memory grew by while the clients came, by their number.
     pub(crate) kib_per_client: Option<f64>,
     /// Most resident memory of the server in the run.

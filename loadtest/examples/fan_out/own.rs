@@ -22,11 +22,14 @@ const SLOW_RATE: &str = "1KiB";
 #[derive(Debug, Deserialize)]
 struct Report {
     verdict: Verdict,
+    /// Unix µs.
+    finished_us: u64,
     window_us: f64,
     connected: f64,
     received: f64,
     settle_us: Percentiles,
     latency_us: Percentiles,
+    age_us: Percentiles,
     delivery: Delivery,
     counters: Counters,
     series: Vec<Second>,
@@ -62,6 +65,7 @@ struct Counters {
 
 #[derive(Debug, Deserialize)]
 struct Second {
+    /// Since the run began.
     at_ms: u64,
     length_us: u64,
     phase: String,
@@ -135,23 +139,27 @@ pub(crate) fn read(report: &str, clients: u32, samples: &[Sample]) -> anyhow::Re
         figures.offered = Some(owed / seconds);
         figures.delivered = Some(report.received / seconds);
         figures.complete = Some(1.0 - (lost + skipped) / owed.max(1.0));
-        figures.cpu_us = cpu_ms(&report.series, samples).map(|ms| ms * 1_000.0 / report.received.max(1.0));
+        figures.cpu_us = cpu_ms(report.finished_us, &report.series, samples)
+            .map(|ms| ms * 1_000.0 / report.received.max(1.0));
         let latency = report.latency_us;
         figures.p50_us = Some(latency.p50);
         figures.p90_us = Some(latency.p90);
         figures.p99_us = Some(latency.p99);
         figures.p999_us = Some(latency.p999);
         figures.max_us = Some(latency.max);
+        figures.age_max_us = Some(report.age_us.max);
     }
     Ok(figures)
 }
 
 /// CPU time of the server while it was measured, ms.
-fn cpu_ms(series: &[Second], samples: &[Sample]) -> Option<f64> {
+fn cpu_ms(finished_us: u64, series: &[Second], samples: &[Sample]) -> Option<f64> {
+    let begun_ms = (finished_us / 1_000).checked_sub(series.last()?.at_ms)?;
     let mut measured = series.iter().filter(|second| second.phase == "measure");
     let first = measured.next()?;
-    let end_ms = measured.next_back().unwrap_or(first).at_ms;
-    cpu_between(samples, first.at_ms.saturating_sub(first.length_us / 1_000), end_ms)
+    let from_ms = first.at_ms.saturating_sub(first.length_us / 1_000);
+    let to_ms = measured.next_back().unwrap_or(first).at_ms;
+    cpu_between(samples, begun_ms + from_ms, begun_ms + to_ms)
 }
 
 #[cfg(test)]
@@ -163,11 +171,13 @@ mod tests {
         let latency = json!({"rows": 10, "p50": 100, "p90": 200, "p99": 300, "p999": 400, "max": 500});
         json!({
             "verdict": {"result": "pass"},
+            "finished_us": 1_003_500_000,
             "window_us": 2_000_000,
             "connected": 100,
             "received": 20_000,
             "settle_us": {"rows": 100, "p50": 1, "p90": 1, "p99": 1, "p999": 1, "max": 1_500_000},
             "latency_us": latency,
+            "age_us": latency,
             "delivery": {"published": 1, "owed": 20_000, "got": 19_980, "skipped": 15, "lost": 5},
             "counters": {"closes": {"4000": 2, "1006": 1}, "reads": 5},
             "series": [
@@ -180,7 +190,9 @@ mod tests {
     }
 
     fn samples() -> Vec<Sample> {
-        (0..=4).map(|i| Sample { at_ms: i * 1_000, rss_kib: 1_000 + i * 50, cpu_ms: i * 100 }).collect()
+        (0..=4)
+            .map(|i| Sample { at_ms: 1_000_000 + i * 1_000, rss_kib: 1_000 + i * 50, cpu_ms: i * 100 })
+            .collect()
     }
 
     #[test]

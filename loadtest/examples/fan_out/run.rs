@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(150);
 /// Rows that the edge left out: for a client that was behind, and for all of them before they reached a worker.
 const SKIPPED: [&str; 2] = ["tickwire_edge_skipped_rows_total", "tickwire_edge_inbox_folded_rows_total"];
 
-/// Milliseconds of load around those that are measured, by both load generators.
-const WARM_UP_AND_DRAIN_MS: u64 = 4_000;
+/// Milliseconds after those that are measured in which late rows come, with both load generators.
+const DRAIN_MS: u64 = 2_000;
 
 /// What all runs have in common.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl Bench {
     fn add_memory(&self, figures: &mut Figures, case: Case, samples: &[Sample]) {
         figures.peak_kib = peak_kib(samples).map(|kib| kib as f64);
         if !case.is_idle() {
-            figures.growth = growth(samples, u64::from(self.seconds) * 1_000 + WARM_UP_AND_DRAIN_MS);
+            figures.growth = growth(samples, u64::from(self.seconds) * 1_000 + DRAIN_MS);
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tickwire_common::time::now_ms;
+use tokio::time::{MissedTickBehavior, interval};
 
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -13,7 +14,7 @@ const TICK_MS: u64 = 10;
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Since the load generator began.
+    /// Unix ms.
     pub(crate) at_ms: u64,
     pub(crate) rss_kib: u64,
     /// User and system time since the server began.
@@ -22,12 +23,11 @@ pub(crate) struct Sample {
 
 /// Looks until it is dropped, or the process is gone.
 pub(crate) async fn watch(pid: u32, samples: &mut Vec<Sample>) {
-    let begun = Instant::now();
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let at_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = now_ms();
         let Some((rss_kib, cpu_ms)) = rss_kib(pid).zip(cpu_ms(pid)) else { return };
         samples.push(Sample { at_ms, rss_kib, cpu_ms });
     }
