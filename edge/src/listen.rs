@@ -15,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::SockRef;
 use tickwire_common::task::Spawner;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,16 +106,22 @@ pub async fn serve(
 }
 
 fn prepare(socket: &TcpStream, manners: &Manners) {
-    let set = socket.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let set = set.and_then(|()| {
-        let socket = SockRef::from(socket);
-        socket.set_tcp_notsent_lowat(NOTSENT_BYTES)?;
-        socket.set_tcp_user_timeout(Some(manners.unacknowledged))
-    });
-    if let Err(error) = set {
+    if let Err(error) = socket.set_nodelay(true).and_then(|()| bound_kernel(socket, manners)) {
         tracing::debug!(%error, "a socket option was refused");
     }
+}
+
+/// How much, and for how long, the kernel holds what a peer does not take: tcp(7).
+#[cfg(target_os = "linux")]
+fn bound_kernel(socket: &TcpStream, manners: &Manners) -> std::io::Result<()> {
+    let socket = socket2::SockRef::from(socket);
+    socket.set_tcp_notsent_lowat(NOTSENT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(manners.unacknowledged))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_kernel(_socket: &TcpStream, _manners: &Manners) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Costs no task: the answer fits an empty send buffer, and if not, the close says enough.
