@@ -136,3 +136,25 @@ async fn numbers_that_are_none_are_refused_with_a_sentence() {
             .starts_with("http/1.1 101")
     );
 }
+
+/// Rows that are folded for a client carry their number in lists too.
+#[tokio::test]
+async fn lists_say_how_many_rows_were_folded() {
+    const ROWS: u64 = 200;
+    let market = Market::open().await;
+    let edge = Edge::open(&market.url(), &[]).await;
+    let mut client = Client::choosing(&edge, "tickwire.v1.array", "").await;
+    let subscribe = json!({"method": "subscribe", "params": {"symbol": A, "throttle_ms": 100}});
+    assert_eq!(client.ask(subscribe).await["success"], true);
+    for v in 1..=ROWS {
+        market.tick(A, v).await;
+    }
+    let (mut last, mut rows, mut folded) = (0, 0, 0);
+    while last < ROWS {
+        let message: Value = serde_json::from_str(&rows_text(&mut client).await).unwrap();
+        let row = &message[1];
+        (last, rows, folded) = (row[1].as_u64().unwrap(), rows + 1, folded + row[2].as_u64().unwrap());
+        assert_eq!(rows + folded, last, "{message}");
+    }
+    assert!(folded > 0);
+}
