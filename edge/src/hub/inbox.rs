@@ -18,9 +18,9 @@ use super::client::{Answer, Arrival};
 use super::outbox::DueRow;
 use super::row::ViewId;
 
-/// Rows that wait for a worker before they are folded. A worker that serves thousands of clients spends some 50 µs on a
-/// row, so this bounds how old a row is when it goes out; a second of the busiest venue fits.
-pub const ROWS_MAX: usize = 3_072;
+/// Rows that wait for a worker before they are folded. A worker that serves thousands of clients spends up to 100 µs on
+/// a row, so this bounds how old a row is when it goes out. Rows of different symbols are never folded into each other.
+pub const ROWS_MAX: usize = 1_024;
 
 /// One thing for a worker to do.
 #[derive(Debug)]

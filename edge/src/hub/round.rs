@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::row::RowFrame;
 
-/// Most rows that are due at once. Above it a worker takes in no more, and its inbox folds.
-const ROWS_MAX: usize = 8_192;
+/// Most rows that are due at once. Above it a worker serves those who wait and takes in no more, and its inbox folds: a
+/// turn over all clients takes longer the more rows are due to each, so this bounds how long it takes.
+const ROWS_MAX: usize = 2_048;
 
 /// A row, with the rows that were folded into it before it came here.
 #[derive(Debug, Clone)]
