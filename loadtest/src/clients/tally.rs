@@ -45,7 +45,7 @@ pub(crate) struct Tally {
     pub(crate) update_rows: u64,
     /// Snapshot rows, of any kind.
     pub(crate) snapshot_rows: u64,
-    /// Update rows of the measured window, in order.
+    /// Update rows of the measured window, in order, at steady clients.
     pub(crate) rows: u64,
     /// Rows with the `v` that the client had already.
     pub(crate) duplicates: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Tally {
     pub(crate) malformed: u64,
     /// Symbols that servers took.
     pub(crate) symbols_taken: u64,
-    /// `status` messages that say that the client is too slow.
+    /// `status` messages that tell a steady client that it is too slow.
     pub(crate) slow_reader: u64,
     /// `status` messages that say that the server will end.
     pub(crate) going_away: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Tally {
     pub(crate) refusals: Reasons,
     /// Other errors that servers told, by code.
     pub(crate) server_errors: Reasons,
-    /// Connections that ended although nobody asked, by close code.
+    /// Connections of steady clients that ended although nobody asked, by close code.
     pub(crate) closes: Reasons,
 }
 
