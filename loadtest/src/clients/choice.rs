@@ -9,8 +9,8 @@ const EXPONENT_MILLI_MAX: u32 = 5_000;
 /// The exponent of a bare `zipf`, in thousandths: what city sizes and word counts have.
 const EXPONENT_MILLI: u32 = 1_000;
 
-/// Weight of the most popular symbol. The sum over 2^20 symbols stays far below 2^63.
-const WEIGHT_MAX: f64 = 1e12;
+/// Weight of the most popular symbol. The sum over four billion symbols stays below 2^63.
+const WEIGHT_MAX: f64 = 1e9;
 
 /// `--choice`: how popular the symbol of rank `r` (from 1) is, as `1 / r^exponent`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
