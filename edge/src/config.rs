@@ -190,6 +190,8 @@ mod tests {
         let args = [
             "--edge.workers",
             "many",
+            "--edge.io_uring",
+            "maybe",
             "--edge.listen",
             "here",
             "--edge.venue_order",
@@ -205,6 +207,7 @@ mod tests {
         let text = mistakes.to_string();
         for key in [
             "edge.workers",
+            "edge.io_uring",
             "edge.listen",
             "edge.venue_order",
             "nats.url",

@@ -13,6 +13,7 @@ pub mod row;
 
 mod finder;
 mod keeper;
+mod read;
 mod requests;
 mod round;
 mod serve;

@@ -13,10 +13,11 @@ use tickwire_common::wire::request::{Method, Subscribe};
 use super::ask::{AnswerForm, SubscribeAsk};
 use super::client::{Answer, Client, Grant, Mode};
 use super::finder::Finder;
+use super::read::Said;
 use super::row::ViewId;
 use super::session::{Asked, Decision, Turn, error, method_name};
 use super::throttle::Grid;
-use super::worker::{Said, Worker};
+use super::worker::Worker;
 use crate::ws::{Opcode, WsError, frame};
 
 impl Worker {

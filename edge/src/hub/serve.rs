@@ -10,8 +10,9 @@ use slab::Slab;
 
 use super::client::Client;
 use super::outbox::{Next, Wrote};
+use super::read::reason;
 use super::round::Round;
-use super::worker::{SHARE, Worker, reason};
+use super::worker::{SHARE, Worker};
 use super::write::Write;
 
 /// Clients that are written to together.

@@ -3,8 +3,7 @@
 //! [`SHARE`] and goes on in the next turn, so that none makes the others wait.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,21 +23,15 @@ use super::inbox::{Inbox, Letter};
 use super::keeper::Drain;
 use super::meters::Meters;
 use super::outbox::Due;
+use super::read::READ_BYTES;
 use super::round::{DueRow, Round};
 use super::serve::Batch;
 use super::throttle::Alarms;
 use super::views::Views;
 use super::write::Writer;
 use crate::ws::frame;
-use crate::ws::parser::Message;
 
 const WAKE: Token = Token(usize::MAX);
-
-/// Read at a time, in bytes.
-const READ_BYTES: usize = 64 << 10;
-
-/// Reads of one client in a row before the others have their turn.
-const READS_MAX: usize = 4;
 
 /// How often idle clients are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -51,16 +44,6 @@ pub(super) const SHARE: Duration = Duration::from_millis(4);
 
 /// How many letters are taken in between looks at the clock.
 const LETTERS: usize = 16;
-
-/// What a client said, out of the read buffer.
-#[derive(Debug)]
-pub(super) enum Said {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong,
-    Close(Option<u16>),
-}
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -79,7 +62,7 @@ pub(super) struct Worker {
     /// Clients to serve, first come first served, each with the number of the first row that may be due to it.
     pub ready: VecDeque<(u32, u32)>,
     /// Clients that may have more to read than a turn takes.
-    unread: VecDeque<u32>,
+    pub unread: VecDeque<u32>,
     pub writer: Writer,
     pub batch: Batch,
     pub alarms: Alarms,
@@ -87,7 +70,8 @@ pub(super) struct Worker {
     pub epoch: Instant,
     /// Where the next row's seats begin, in parts of 2^32: nobody is always the last.
     first_seat: u32,
-    buffer: Vec<u8>,
+    /// For reading.
+    pub buffer: Vec<u8>,
     generation: u32,
     pub now: Instant,
     sweep_at: Instant,
@@ -340,99 +324,5 @@ impl Worker {
         if event.is_readable() || event.is_read_closed() {
             self.mark_unread(key);
         }
-    }
-
-    fn mark_unread(&mut self, key: u32) {
-        if let Some(client) = self.clients.get_mut(key as usize)
-            && !client.unread
-        {
-            client.unread = true;
-            self.unread.push_back(key);
-        }
-    }
-
-    /// Reads what clients have sent, for a while.
-    fn read_on(&mut self) {
-        let begun = Instant::now();
-        for _ in 0..self.unread.len() {
-            let Some(key) = self.unread.pop_front() else { return };
-            self.read(key);
-            if begun.elapsed() >= SHARE {
-                return;
-            }
-        }
-    }
-
-    fn read(&mut self, key: u32) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let drained = self.read_some(key, &mut buffer);
-        self.buffer = buffer;
-        if !drained {
-            self.mark_unread(key);
-        }
-    }
-
-    /// Gives whether nothing more is there to be read.
-    fn read_some(&mut self, key: u32, buffer: &mut [u8]) -> bool {
-        if let Some(client) = self.clients.get_mut(key as usize) {
-            client.unread = false;
-        }
-        for _ in 0..READS_MAX {
-            let Some(client) = self.clients.get_mut(key as usize) else { return true };
-            match client.socket.read(buffer) {
-                Ok(0) => self.drop_client(key, "gone"),
-                Ok(len) => {
-                    self.meters.bytes_in.increment(len as u64);
-                    self.take_in(key, buffer.get_mut(..len).unwrap_or_default());
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.drop_client(key, reason(&error)),
-            }
-            return true;
-        }
-        false
-    }
-
-    /// Takes in bytes of a client.
-    fn take_in(&mut self, key: u32, input: &mut [u8]) {
-        let Some(client) = self.clients.get_mut(key as usize).filter(|client| !client.failed) else { return };
-        client.heard_at = self.now;
-        client.pings_open = 0;
-        let mut said = Vec::new();
-        let fed = client.parser.feed(input, |message| {
-            said.push(own(&message));
-            if matches!(message, Message::Close(_)) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        for message in said {
-            self.hear(key, message);
-        }
-        if let Err(error) = fed {
-            self.refuse_framing(key, error);
-        }
-    }
-}
-
-fn own(message: &Message<'_>) -> Said {
-    match message {
-        Message::Text(text) => Said::Text((*text).to_owned()),
-        Message::Binary(bytes) => Said::Binary(bytes.to_vec()),
-        Message::Ping(payload) => Said::Ping(payload.to_vec()),
-        Message::Pong(_) => Said::Pong,
-        Message::Close(code) => Said::Close(*code),
-    }
-}
-
-/// A short word for metrics.
-pub(super) fn reason(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset",
-        io::ErrorKind::TimedOut => "timed_out",
-        _ => "socket_error",
     }
 }

@@ -1,5 +1,7 @@
+use super::flow::WRITE_BYTES;
 use super::*;
 use proptest::prelude::*;
+use tickwire_common::wire::encoding::Encoding;
 
 /// A socket that takes so many bytes and then is full.
 #[derive(Default)]
@@ -91,6 +93,12 @@ fn wide() -> Pipe {
 
 fn grid(now: Instant) -> Grid {
     Grid::new(now, 0)
+}
+
+#[test]
+fn who_waits_for_nothing_is_small() {
+    // Of the 1.5 KiB that an idle client may cost, and 24 more a symbol with its place in the table.
+    assert!(size_of::<Slot>() <= 24 && size_of::<Outbox>() <= 256, "{}", size_of::<Outbox>());
 }
 
 #[test]
