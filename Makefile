@@ -22,7 +22,7 @@ test: fmt-check lint policy doc ## Everything that CI runs.
 	@$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory oldest chart
 
-bench: ## Figures, ending with one table of the edge; PEERS=DIR puts other servers beside it (15 to 50 minutes).
+bench: ## Figures, ending with one table of the edge; PEERS=DIR puts other servers beside it (20 to 50 minutes).
 	@PEERS="$(PEERS)" .ci/bench
 
 fmt: ## Format the Rust code.

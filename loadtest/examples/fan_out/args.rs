@@ -220,7 +220,7 @@ mod tests {
         let lines = plan(vec![Case::One]).announcement();
         assert!(lines[0].starts_with("centrifugo: not installed"), "{lines:?}");
         assert!(
-            lines[1].starts_with("18 runs of tickwire, floor") && lines[1].ends_with("about 7 min"),
+            lines[1].starts_with("18 runs of tickwire, floor") && lines[1].ends_with("about 6 min"),
             "{lines:?}"
         );
     }

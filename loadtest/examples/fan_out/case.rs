@@ -153,11 +153,11 @@ impl Case {
 
     /// Seconds that a run takes, with start and stop, when it measures for `seconds`: an estimate.
     pub(crate) fn estimate(self, clients: u32, seconds: u32) -> u32 {
-        const START_AND_STOP: u32 = 2;
+        const START_AND_STOP: u32 = 1;
         const SETTLE: u32 = 2;
         const WARM_UP_AND_DRAIN: u32 = 4;
         let load = self.load(clients);
-        let connect = load.clients.div_ceil(load.connect_rate.min(4_000));
+        let connect = load.clients.div_ceil(load.connect_rate.min(5_000));
         let measured = if self.is_idle() { 0 } else { WARM_UP_AND_DRAIN + seconds };
         START_AND_STOP + connect + SETTLE + measured
     }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn estimates() {
-        assert_eq!(Case::Many.estimate(10_000, 10), 21);
-        assert_eq!(Case::MemoryOne.estimate(10_000, 10), 7);
+        assert_eq!(Case::Many.estimate(10_000, 10), 19);
+        assert_eq!(Case::MemoryOne.estimate(10_000, 10), 5);
     }
 }

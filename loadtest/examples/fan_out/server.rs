@@ -14,7 +14,7 @@ const PEERS_NATS_PORT: u16 = 4222;
 /// Where nats-server as a peer has its own clients, apart from its WebSocket.
 const NATS_WEBSOCKET_NATS_PORT: u16 = 4333;
 
-const LOADS: &[Case] = &[Case::One, Case::Many, Case::Over, Case::Flood, Case::Deluge, Case::Near];
+const LOADS: &[Case] = &[Case::One, Case::Many, Case::Over, Case::Flood, Case::Deluge];
 const FAST: &[Case] = &[
     Case::One,
     Case::Many,
