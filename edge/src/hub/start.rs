@@ -54,3 +54,25 @@ fn refusal(error: &io::Error) -> String {
          auto to do without it where need be"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    fn said(start: Start) -> io::Result<()> {
+        let (starting, waiting) = sync_channel(1);
+        starting.send(start).unwrap();
+        wait_for(&[waiting])
+    }
+
+    #[test]
+    fn the_edge_starts_without_a_ring_unless_one_was_demanded() {
+        let forbidden = || io::Error::from(io::ErrorKind::PermissionDenied);
+        said(Ok(("io_uring", None))).unwrap();
+        said(Ok(("plain", Some(forbidden())))).unwrap();
+        let refused = said(Err(forbidden())).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        assert!(refused.to_string().starts_with("edge.io_uring is on, but the kernel refuses"), "{refused}");
+    }
+}
