@@ -68,8 +68,17 @@ pub fn router(metrics: Metrics, not_ready: impl Fn() -> Vec<String> + Send + Syn
         .route("/readyz", get(async move || readiness(&not_ready())))
         .route(
             "/metrics",
-            get(async move || ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.render())),
+            get(async move || {
+                count_tasks();
+                ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.render())
+            }),
         )
+}
+
+/// Tasks of the asynchronous runtime at this moment; a leak shows as a line that only rises.
+fn count_tasks() {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("tickwire_tasks").set(tasks as f64);
 }
 
 fn readiness(reasons: &[String]) -> Response {
