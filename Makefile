@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them. CI runs `make test` through .ci/run.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fmt fmt-check lint doc policy unit e2e oldest chart fuzz image
+.PHONY: help run test bench soak fmt fmt-check lint doc policy unit e2e oldest chart fuzz image
 
 CARGO ?= cargo
 IMAGE ?= tickwire:dev
@@ -24,6 +24,9 @@ test: fmt-check lint policy doc ## Everything that CI runs.
 
 bench: ## Figures, ending with one table of the edge; PEERS=DIR puts other servers beside it (20 to 50 minutes).
 	@PEERS="$(PEERS)" .ci/bench
+
+soak: ## Half an hour of clients that come and go; fails if the edge then holds more than at the start.
+	@.ci/soak
 
 fmt: ## Format the Rust code.
 	@$(CARGO) fmt --all

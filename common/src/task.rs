@@ -207,7 +207,7 @@ impl Spawner {
     }
 }
 
-/// Tells the owner of a task's end on whatever path it ends; a panic leaves `how` empty.
+/// Tells the owner of a task's end on whatever path it ends; a panic leaves `how` empty, and so does a drop half-way.
 #[derive(Debug)]
 struct Ending {
     shared: Arc<Shared>,
@@ -288,7 +288,10 @@ fn failure(how: Option<anyhow::Result<()>>, expected: bool) -> Option<String> {
         Some(Ok(())) if expected => None,
         Some(Ok(())) => Some("ended although nobody asked it to".to_owned()),
         Some(Err(error)) => Some(format!("failed: {error:#}")),
-        None => Some("panicked".to_owned()),
+        None if std::thread::panicking() => Some("panicked".to_owned()),
+        // Its runtime has ended, or its owner has let it go.
+        None if expected => None,
+        None => Some("was dropped before its end".to_owned()),
     }
 }
 

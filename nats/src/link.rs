@@ -20,7 +20,7 @@ use crate::connect::{LinkState, round_trip};
 /// Ceiling of the first wait before a new attempt.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// Ceiling of every wait between attempts: prices should be back a few seconds after NATS is.
-const RETRY_MAX: Duration = Duration::from_secs(4);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How long a lost event can go unnoticed.
 const POLL: Duration = Duration::from_secs(1);
 /// Server complaints come one a message; this often they are logged, all of them are counted.

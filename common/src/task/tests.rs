@@ -178,3 +178,9 @@ async fn a_signal_asks_for_shutdown() {
 
     assert_eq!(verdict.status(), 0);
 }
+
+#[test]
+fn a_drop_half_way_is_a_failure_only_where_nobody_wanted_the_end() {
+    assert_eq!(failure(None, true), None);
+    assert_eq!(failure(None, false).as_deref(), Some("was dropped before its end"));
+}
