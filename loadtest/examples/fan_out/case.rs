@@ -30,7 +30,7 @@ pub(crate) enum Case {
     Connect,
     /// The same, watched until the last is answered.
     Answered,
-    /// [`Case::Many`] for nine clients in ten, and nobody else.
+    /// Twice the rows of [`Case::Many`] for nine clients in ten, and nobody else.
     FairAlone,
     /// The same nine in ten beside one in twenty that is slow and one in twenty that is stalled.
     FairMixed,
@@ -139,7 +139,7 @@ impl Case {
             Self::One => Load { rate: 10, ..single },
             Self::Many => Load { rate: 500, ..spread },
             Self::FairAlone | Self::FairMixed => {
-                Load { rate: 500, clients: self.mix(clients).iter().sum(), ..spread }
+                Load { rate: 1_000, clients: self.mix(clients).iter().sum(), ..spread }
             }
             Self::Over => Load { rate: 2_000, ..spread },
             Self::Flood => Load { rate: 8_000, ..spread },

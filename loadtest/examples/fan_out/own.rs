@@ -15,6 +15,12 @@ use crate::watch::{Sample, cpu_between};
 /// How long clients without rows are watched.
 const IDLE_SECONDS: u32 = 2;
 
+/// Seconds under load before the measured ones.
+const WARMUP_SECONDS: u32 = 2;
+
+/// The same for `fair`.
+const FAIR_WARMUP_SECONDS: u32 = 10;
+
 /// What a slow client reads in a second: less than half of what the clients of this mix are sent.
 const SLOW_RATE: &str = "1KiB";
 
@@ -84,6 +90,8 @@ pub(crate) fn launch(
     let [steady, slow, stalled] = case.mix(clients);
     let names: Vec<String> = (0..load.symbols).map(|number| format!("bench:S{number}")).collect();
     let ramp_ms = u64::from(load.clients) * 1_000 / u64::from(load.connect_rate);
+    // Stalled clients are stalled once their buffers are full; until then they cost what others do.
+    let warmup = if case.word() == "fair" { FAIR_WARMUP_SECONDS } else { WARMUP_SECONDS };
     let measured = if case.is_idle() { IDLE_SECONDS } else { seconds };
     let mut args = vec![
         "clients".to_owned(),
@@ -93,7 +101,7 @@ pub(crate) fn launch(
         format!("--symbols={}", names.join(",")),
         format!("--per-client={}", load.per_client),
         format!("--ramp={ramp_ms}ms"),
-        "--warmup=2s".to_owned(),
+        format!("--warmup={warmup}s"),
         format!("--duration={measured}s"),
         format!("--json={}", report.display()),
     ];
@@ -238,7 +246,7 @@ mod tests {
         let mixed = words(Case::FairMixed);
         assert!(mixed.contains(&"--mix=steady=9000,slow=500,stalled=500".to_owned()), "{mixed:?}");
         assert!(
-            mixed.contains(&"--publish=500".to_owned())
+            mixed.contains(&"--publish=1000".to_owned())
                 && mixed.contains(&"--publish-symbols=500".to_owned())
         );
         assert!(words(Case::MemoryOne).iter().all(|word| !word.starts_with("--publish")));

@@ -64,8 +64,9 @@ pub(crate) struct Pool<'a> {
     random: fastrand::Rng,
     /// From the scheduled begin of a client to its last ack, µs.
     pub(crate) settle: Histogram<u64>,
-    /// When the kernel last had no more events than were taken: what is ready since then may wait.
-    round_begun: Option<Instant>,
+    /// When the last turns began that each left something to the next, oldest first. The kernel hands out ready sockets
+    /// in turn, so none waits for more turns than it takes to serve them all.
+    full_turns: VecDeque<Instant>,
     /// How long that lasts, at the end of the last turn; zero if nothing was ready.
     pub(crate) lag: Duration,
 }
@@ -103,7 +104,7 @@ impl<'a> Pool<'a> {
             calm: false,
             random: fastrand::Rng::with_seed(plan.seed),
             settle: histogram()?,
-            round_begun: None,
+            full_turns: VecDeque::new(),
             lag: Duration::ZERO,
         })
     }
@@ -190,15 +191,20 @@ impl<'a> Pool<'a> {
     pub(crate) fn turn(&mut self, timeout: Duration) -> io::Result<Instant> {
         let Some(mut events) = self.events.take() else { return Ok(Instant::now()) };
         let polled = self.poll.poll(&mut events, Some(timeout));
-        let begun = self.round_begun.take().unwrap_or_else(Instant::now);
+        self.full_turns.push_back(Instant::now());
         for event in &events {
             if event.token() != WAKE {
                 self.serve(event.token().0, event);
             }
         }
         let (taken, done) = (events.iter().count(), Instant::now());
-        self.lag = if taken == 0 { Duration::ZERO } else { done.saturating_duration_since(begun) };
-        self.round_begun = (taken >= EVENTS_MAX).then_some(begun);
+        let begun = self.full_turns.front().filter(|_| taken > 0).copied();
+        self.lag = begun.map_or(Duration::ZERO, |begun| done.saturating_duration_since(begun));
+        if taken < EVENTS_MAX {
+            self.full_turns.clear();
+        } else if self.full_turns.len() > self.peers.len() / EVENTS_MAX {
+            self.full_turns.pop_front();
+        }
         self.events = Some(events);
         match polled {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
