@@ -79,3 +79,15 @@ stop_all() {
     started_names=() started_pids=() readers=()
     rm -f "$run_dir"/*.fifo "$run_dir/ended" "$run_dir/first-end"
 }
+
+# address LINE: the last host:port in a ready line.
+address() { sed -E 's|.*[/ ]([0-9.]+:[0-9]+).*|\1|' <<< "$1"; }
+
+# first_address LINE: the first, where a server has one for clients and one for the operator.
+first_address() { sed -E 's|.*ready: http://([0-9.]+:[0-9]+).*|\1|' <<< "$1"; }
+
+# metric ADDRESS NAME: the sum over its labels, of the program with its admin port there.
+metric() {
+    curl --silent --fail "http://$1/metrics" |
+        awk -v name="$2" 'index($1, name "{") == 1 || $1 == name { sum += $2 } END { printf "%d\n", sum }'
+}

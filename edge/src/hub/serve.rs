@@ -35,6 +35,14 @@ struct Part {
     next: Next,
 }
 
+/// What a batch comes to, counted once for all its clients.
+#[derive(Debug, Default)]
+struct Sums {
+    rows: u64,
+    bytes: u64,
+    skipped: u64,
+}
+
 impl Part {
     /// What is written.
     fn bytes<'b>(&self, client: &Client, round: &'b Round, buffer: &'b [u8]) -> &'b [u8] {
@@ -106,24 +114,26 @@ impl Worker {
     /// Tells every client of the batch what came of it.
     fn settle_all(&mut self) {
         let mut taken = std::mem::take(&mut self.batch.taken);
-        let (mut results, mut rows, mut more) = (taken.drain(..), 0, Vec::new());
+        let (mut results, mut more, mut sums) = (taken.drain(..), Vec::new(), Sums::default());
         for at in 0..self.batch.parts.len() {
             let Some(part) = self.batch.parts.get(at).copied() else { break };
-            if let Next::Gathered(count) = part.next {
-                rows += u64::from(count);
-            } else if let Next::Row(_) = part.next {
-                rows += 1;
-            }
+            sums.rows += match part.next {
+                Next::Gathered(count) => u64::from(count),
+                Next::Row(_) => 1,
+                Next::Nothing => 0,
+            };
             // Who had nothing to write has no result.
             let result = if part.next == Next::Nothing { Some(Ok(0)) } else { results.next() };
-            let wrote = result.map(|result| self.settle(at, part, result));
+            let wrote = result.map(|result| self.settle(at, part, result, &mut sums));
             if wrote == Some(Some(Wrote::More)) {
                 more.push((part.key, part.from));
             }
         }
         drop(results);
         self.batch.taken = taken;
-        self.meters.rows_out.increment(rows);
+        self.meters.rows_out.increment(sums.rows);
+        self.meters.bytes_out.increment(sums.bytes);
+        self.meters.skipped.increment(sums.skipped);
         for (key, from) in more.into_iter().rev() {
             if let Some(client) = self.clients.get_mut(key as usize) {
                 client.ready = true;
@@ -132,7 +142,7 @@ impl Worker {
         }
     }
 
-    fn settle(&mut self, at: usize, part: Part, result: io::Result<usize>) -> Option<Wrote> {
+    fn settle(&mut self, at: usize, part: Part, result: io::Result<usize>, sums: &mut Sums) -> Option<Wrote> {
         let client = self.clients.get_mut(part.key as usize)?;
         let taken = match result {
             Ok(taken) => taken,
@@ -144,8 +154,8 @@ impl Worker {
         let buffer = self.batch.buffers.get(at).map_or(&[][..], Vec::as_slice);
         let bytes = part.bytes(client, &self.round, buffer);
         let wrote = client.outbox.wrote(bytes, taken, &self.round, self.now);
-        self.meters.bytes_out.increment(taken as u64);
-        self.meters.skipped.increment(u64::from(client.outbox.take_uncounted()));
+        sums.bytes += taken as u64;
+        sums.skipped += u64::from(client.outbox.take_uncounted());
         match wrote {
             Wrote::All | Wrote::More => {}
             Wrote::Rest => self.mark_ready(part.key),

@@ -14,33 +14,18 @@ use crate::support::edge::Edge;
 use crate::support::http::narrow;
 use crate::support::market::Market;
 use crate::support::raw::{Raw, masked};
+use crate::support::scene::{A, Scene};
 use crate::support::{eventually, in_time};
 
-const A: &str = "bench:A";
 const B: &str = "bench:B";
 
 fn ask(method: &str, name: &str) -> Vec<u8> {
     masked(0x81, json!({"method": method, "params": {"symbol": name}}).to_string().as_bytes())
 }
 
-/// One worker, and a client on it that behaves.
-struct Scene {
-    market: Market,
-    edge: Edge,
-    witness: Client,
-    v: u64,
-}
-
 impl Scene {
-    async fn open(settings: &[&str]) -> Self {
-        let market = Market::open().await;
-        let edge = Edge::open(&market.url(), &[&["--edge.workers", "1"], settings].concat()).await;
-        let witness = Client::subscribed(&edge, &[A]).await;
-        Self { market, edge, witness, v: 0 }
-    }
-
     /// Until this has happened the witness gets row after row, none of them folded, and somebody new is let in.
-    async fn goes_on<T>(&mut self, what: &str, event: impl AsyncFnOnce(&Market, &Edge) -> T) -> T {
+    async fn goes_on_while<T>(&mut self, what: &str, event: impl AsyncFnOnce(&Market, &Edge) -> T) -> T {
         let Self { market, edge, witness, v } = self;
         let rows = async {
             let mut pace = interval(Duration::from_millis(10));
@@ -85,7 +70,7 @@ async fn who_trickles_a_request_is_cut_at_the_deadline() {
     const EACH: usize = 40;
     let mut scene = Scene::open(&["--edge.handshake_seconds", "2"]).await;
     let heard = scene
-        .goes_on("slow requests come in", async |_, edge| {
+        .goes_on_while("slow requests come in", async |_, edge| {
             let of = |bytes: &'static [u8]| join_all((0..EACH).map(move |_| trickle(edge, bytes)));
             // No byte at all, a method that never ends, one header after the other.
             let (silent, endless, headers) =
@@ -102,7 +87,7 @@ async fn who_trickles_a_request_is_cut_at_the_deadline() {
 async fn who_keeps_a_socket_for_nothing_is_cut_too() {
     let mut scene = Scene::open(&["--edge.handshake_seconds", "1"]).await;
     let answer = scene
-        .goes_on("a connection idles after its answer", async |_, edge| {
+        .goes_on_while("a connection idles after its answer", async |_, edge| {
             let mut socket = TcpStream::connect(edge.address).await.unwrap();
             socket.write_all(b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\n\r\n").await.unwrap();
             let mut answer = String::new();
@@ -118,7 +103,7 @@ async fn who_keeps_a_socket_for_nothing_is_cut_too() {
 async fn a_body_that_never_comes_is_not_waited_for() {
     let mut scene = Scene::open(&[]).await;
     let answer = scene
-        .goes_on("a body is announced", async |_, edge| {
+        .goes_on_while("a body is announced", async |_, edge| {
             let mut socket = TcpStream::connect(edge.address).await.unwrap();
             let head = b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\nContent-Length: 1000000000\r\n\r\nx";
             socket.write_all(head).await.unwrap();
@@ -134,7 +119,7 @@ async fn a_body_that_never_comes_is_not_waited_for() {
 async fn a_peer_that_vanished_is_found_out_and_its_seats_are_free() {
     let mut scene = Scene::open(&["--edge.ping_seconds=1", "--edge.linger_seconds=0"]).await;
     scene
-        .goes_on("a socket is half open", async |market, edge| {
+        .goes_on_while("a socket is half open", async |market, edge| {
             let mut gone = Raw::connect(edge).await;
             gone.write(&ask("subscribe", B)).await;
             gone.text_with("subscribed").await;
@@ -156,7 +141,7 @@ async fn a_peer_that_vanished_is_found_out_and_its_seats_are_free() {
 async fn half_a_message_is_waited_for_no_longer_than_silence() {
     let mut scene = Scene::open(&["--edge.ping_seconds=1"]).await;
     scene
-        .goes_on("half a message stands there", async |_, edge| {
+        .goes_on_while("half a message stands there", async |_, edge| {
             let request = ask("subscribe", B);
             let mut half = Raw::connect(edge).await;
             half.write(&request[..request.len() / 2]).await;
@@ -169,7 +154,7 @@ async fn half_a_message_is_waited_for_no_longer_than_silence() {
 async fn a_message_in_pieces_may_take_its_time_while_pings_are_answered() {
     let mut scene = Scene::open(&["--edge.ping_seconds=1"]).await;
     scene
-        .goes_on("fragments are far between", async |_, edge| {
+        .goes_on_while("fragments are far between", async |_, edge| {
             let mut slow = Raw::connect(edge).await;
             slow.write(&masked(0x01, br#"{"method":"pi"#)).await;
             for _ in 0..4 {
@@ -186,7 +171,7 @@ async fn a_message_in_pieces_may_take_its_time_while_pings_are_answered() {
 async fn a_flood_of_pings_is_refused_and_then_ended() {
     let mut scene = Scene::open(&[]).await;
     scene
-        .goes_on("pings rain", async |_, edge| {
+        .goes_on_while("pings rain", async |_, edge| {
             let mut flood = Raw::connect(edge).await;
             flood.flood(&masked(0x89, b"x").repeat(100)).await;
             let mut calm = Client::connect(edge).await;
@@ -200,7 +185,7 @@ async fn a_flood_of_pings_is_refused_and_then_ended() {
 async fn a_flood_of_subscribes_is_refused_and_then_ended() {
     let mut scene = Scene::open(&[]).await;
     let codes = scene
-        .goes_on("subscribes rain", async |_, edge| {
+        .goes_on_while("subscribes rain", async |_, edge| {
             let mut flood = Client::connect(edge).await;
             for turn in 0..200 {
                 let method = if turn % 2 == 0 { "subscribe" } else { "unsubscribe" };
@@ -223,7 +208,7 @@ async fn whoever_may_subscribe_and_leave_without_end_costs_one_subscription_a_sy
     let settings = ["--edge.messages_per_second_max=1000000", "--edge.messages_burst_max=1000000"];
     let mut scene = Scene::open(&settings).await;
     scene
-        .goes_on("somebody comes and goes", async |market, edge| {
+        .goes_on_while("somebody comes and goes", async |market, edge| {
             let mut restless = Client::connect(edge).await;
             for turn in 0..40 * SYMBOLS {
                 let name = format!("bench:R{}", turn % SYMBOLS);
@@ -266,7 +251,7 @@ async fn everyone_back_at_once_gets_everything_again() {
     let counted = scene.edge.metric("tickwire_edge_snapshots_total", "store").await;
     drop(clients);
     scene
-        .goes_on("everyone comes back", async |market, edge| {
+        .goes_on_while("everyone comes back", async |market, edge| {
             let all_back = join_all((0..CLIENTS).map(|n| come(edge, n)));
             let shared = async {
                 loop {
@@ -293,7 +278,7 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     scene.market.list_many("binance", 20_000).await;
     scene.edge.knows(20_000).await;
     scene
-        .goes_on("an answer is not read", async |_, edge| {
+        .goes_on_while("an answer is not read", async |_, edge| {
             let mut socket = narrow(edge).await;
             socket.write_all(b"GET /v1/symbols HTTP/1.1\r\nHost: edge\r\n\r\n").await.unwrap();
             let mut first = [0; 12];

@@ -5,29 +5,11 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::client::{Client, error_code};
-use crate::support::edge::Edge;
 use crate::support::eventually;
-use crate::support::market::Market;
 use crate::support::raw::{CLOSE, Raw, answer, masked, upgrade};
-
-const A: &str = "bench:A";
-
-/// One worker, and a good client on it that must never miss a row.
-struct Scene {
-    market: Market,
-    edge: Edge,
-    witness: Client,
-    v: u64,
-}
+use crate::support::scene::{A, Scene};
 
 impl Scene {
-    async fn open() -> Self {
-        let market = Market::open().await;
-        let edge = Edge::open(&market.url(), &["--edge.workers", "1"]).await;
-        let witness = Client::subscribed(&edge, &[A]).await;
-        Self { market, edge, witness, v: 0 }
-    }
-
     /// The witness gets the next rows, one by one.
     async fn goes_on(&mut self) {
         for _ in 0..3 {
@@ -41,7 +23,7 @@ impl Scene {
 
 #[tokio::test]
 async fn each_mistake_has_its_code_and_the_connection_lives() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     for (text, code, num) in [
         ("{", "bad_json", 1001),
@@ -78,7 +60,7 @@ async fn each_mistake_has_its_code_and_the_connection_lives() {
 
 #[tokio::test]
 async fn ten_mistakes_in_a_row_end_the_connection() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     for _ in 0..10 {
         client.say("{").await;
@@ -90,7 +72,7 @@ async fn ten_mistakes_in_a_row_end_the_connection() {
 
 #[tokio::test]
 async fn binary_is_not_spoken() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     client.send(Message::binary(b"{\"method\":\"ping\"}".to_vec())).await;
     assert_eq!(client.end().await, (Some(1003), vec!["bad_request".to_owned()]));
@@ -100,7 +82,7 @@ async fn binary_is_not_spoken() {
 #[tokio::test]
 async fn the_largest_message_passes_and_one_byte_more_does_not() {
     const MOST: usize = 131_072;
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     let text = r#"{"method":"ping"}"#;
     client.say(format!("{text}{}", " ".repeat(MOST - text.len()))).await;
@@ -112,7 +94,7 @@ async fn the_largest_message_passes_and_one_byte_more_does_not() {
 
 #[tokio::test]
 async fn who_talks_too_much_is_told_and_then_closed() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     client.next().await;
     for _ in 0..45 {
@@ -136,7 +118,7 @@ async fn who_talks_too_much_is_told_and_then_closed() {
 
 #[tokio::test]
 async fn symbols_have_limits_for_a_request_and_a_connection() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut client = Client::connect(&scene.edge).await;
     let names =
         |range: std::ops::Range<usize>| -> Vec<String> { range.map(|n| format!("bench:S{n}")).collect() };
@@ -156,7 +138,7 @@ async fn symbols_have_limits_for_a_request_and_a_connection() {
 
 #[tokio::test]
 async fn broken_framing_is_closed_with_its_code() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let unmasked = [0x81, 2, b'{', b'}'];
     let huge = [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     let long_form = [0x81, 0xFE, 0, 5];
@@ -198,7 +180,7 @@ async fn broken_framing_is_closed_with_its_code() {
 
 #[tokio::test]
 async fn what_follows_a_broken_frame_is_not_understood() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut raw = Raw::connect(&scene.edge).await;
     // Over the limit, and the payload looks like goodbyes: the answer is for the size.
     raw.write(&[0x81, 0xFF, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0]).await;
@@ -219,7 +201,7 @@ async fn what_follows_a_broken_frame_is_not_understood() {
 /// The reply to a subscribe may come when the client is closed already.
 #[tokio::test]
 async fn who_is_closed_takes_no_seat() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let mut raw = Raw::connect(&scene.edge).await;
     let subscribe = masked(0x81, br#"{"method":"subscribe","params":{"symbol":"bench:A"}}"#);
     raw.write(&[subscribe, masked(0x82, b"binary")].concat()).await;
@@ -234,7 +216,7 @@ async fn who_is_closed_takes_no_seat() {
 
 #[tokio::test]
 async fn a_goodbye_is_answered_with_its_code() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     for (payload, code) in
         [(vec![], 1000), (vec![0x03, 0xE8], 1000), (vec![0x03, 0xE9], 1001), (vec![0x0F, 0xA1], 4001)]
     {
@@ -250,7 +232,7 @@ async fn a_goodbye_is_answered_with_its_code() {
 /// Frames that arrive in the same packet as the upgrade, or byte by byte, are frames all the same.
 #[tokio::test]
 async fn early_and_slow_bytes_are_read() {
-    let mut scene = Scene::open().await;
+    let mut scene = Scene::open(&[]).await;
     let ping = masked(0x81, br#"{"method":"ping","req_id":5}"#);
     let mut early = Raw::connect_with(&scene.edge, &ping).await;
     assert!(early.text_with("\"req_id\":5").await.contains("\"pong\""));
@@ -264,7 +246,7 @@ async fn early_and_slow_bytes_are_read() {
 
 #[tokio::test]
 async fn a_bad_upgrade_is_refused() {
-    let scene = Scene::open().await;
+    let scene = Scene::open(&[]).await;
     for (from, to, status, header) in [
         ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8", "426", "sec-websocket-version: 13"),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Key: short", "400", ""),

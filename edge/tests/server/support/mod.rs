@@ -7,6 +7,7 @@ pub mod http;
 pub mod market;
 pub mod proxy;
 pub mod raw;
+pub mod scene;
 pub mod ways;
 
 use std::time::Duration;
