@@ -55,4 +55,33 @@ pub struct FeedStatus {
     pub symbols: u32,
     /// Why the feed is not live; `null` while it is.
     pub reason: Option<String>,
+    /// Into how many shards the venue's symbols are parted, by [`shard_of`](crate::shard::shard_of); at least 1. What
+    /// does not say it has one shard, which may have any name.
+    #[serde(default = "one_shard")]
+    pub shards: u32,
+    /// Whether the venue carries what is wanted on `md.want.<venue>`, see [`want`](crate::want); left out when not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub demand: bool,
+}
+
+fn one_shard() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_of_older_ingestors_is_understood() {
+        let old = r#"{"state":"live","since":1,"last_tick":null,"symbols":12,"reason":null}"#;
+        let status: FeedStatus = serde_json::from_str(old).unwrap();
+        assert_eq!((status.shards, status.demand), (1, false));
+        let new = old.replace('}', r#","shards":1}"#);
+        assert_eq!(serde_json::to_string(&status).unwrap(), new);
+        let on_demand = FeedStatus { shards: 16, demand: true, ..status };
+        let text = serde_json::to_string(&on_demand).unwrap();
+        assert!(text.ends_with(r#""shards":16,"demand":true}"#), "{text}");
+        assert_eq!(serde_json::from_str::<FeedStatus>(&text).unwrap(), on_demand);
+    }
 }

@@ -4,8 +4,10 @@
 pub mod decimal;
 pub mod feed;
 pub mod row;
+pub mod shard;
 pub mod symbol;
 pub mod time;
+pub mod want;
 pub mod wire;
 
 pub mod admin;

@@ -134,7 +134,7 @@ impl Feed {
         };
         let since = before.filter(|before| before.state == state).map_or(now_ms, |before| before.since);
         let last_tick = Some(self.last_tick_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0);
-        FeedStatus { state, since, last_tick, symbols: inner.symbols, reason }
+        FeedStatus { state, since, last_tick, symbols: inner.symbols, reason, shards: 1, demand: false }
     }
 
     fn gauges(&self) {

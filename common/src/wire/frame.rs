@@ -347,8 +347,15 @@ mod tests {
         assert_eq!(text(heartbeat(5)), r#"{"channel":"heartbeat","ts":5}"#);
         let expected = r#"{"channel":"status","type":"update","data":[{"event":"slow_reader","skipped":1834,"lag_ms":420}]}"#;
         assert_eq!(text(slow_reader(1834, 420)), expected);
-        let status =
-            FeedStatus { state: FeedState::Live, since: 1, last_tick: Some(2), symbols: 3, reason: None };
+        let status = FeedStatus {
+            state: FeedState::Live,
+            since: 1,
+            last_tick: Some(2),
+            symbols: 3,
+            reason: None,
+            shards: 1,
+            demand: false,
+        };
         let expected = concat!(
             r#"{"channel":"feed_status","type":"snapshot","data":[{"feed":"binance","state":"live","since":1,"#,
             r#""last_tick":2,"symbols":3,"reason":null}]}"#

@@ -11,6 +11,7 @@ mod codes;
 mod messages;
 mod requests;
 mod rows;
+mod shards;
 
 use serde::de::DeserializeOwned;
 

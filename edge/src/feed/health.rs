@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn status(state: FeedState) -> FeedStatus {
-        FeedStatus { state, since: 5, last_tick: Some(9), symbols: 3, reason: None }
+        FeedStatus { state, since: 5, last_tick: Some(9), symbols: 3, reason: None, shards: 1, demand: false }
     }
 
     #[test]

@@ -43,8 +43,15 @@ mod tests {
         let candidates = ["binance:X", "kucoin:X"].map(|text| text.parse::<Topic>().unwrap());
         let (mut health, standing, now) = (Health::default(), Standing::default(), Instant::now());
         assert_eq!(standing.choose(&candidates).as_ref(), candidates.first());
-        let status =
-            FeedStatus { state: FeedState::Down, since: 0, last_tick: None, symbols: 1, reason: None };
+        let status = FeedStatus {
+            state: FeedState::Down,
+            since: 0,
+            last_tick: None,
+            symbols: 1,
+            reason: None,
+            shards: 1,
+            demand: false,
+        };
         health.hear("binance", "0", status.clone(), now);
         health.changes(now, 0);
         standing.note(&health);

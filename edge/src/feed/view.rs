@@ -131,8 +131,15 @@ mod tests {
         before.take(7, br#"{"v":7}"#);
         let (mut health, now) = (Health::default(), Instant::now());
         assert!(!view.frame(&before, &health).unwrap().stale);
-        let status =
-            FeedStatus { state: FeedState::Down, since: 0, last_tick: None, symbols: 1, reason: None };
+        let status = FeedStatus {
+            state: FeedState::Down,
+            since: 0,
+            last_tick: None,
+            symbols: 1,
+            reason: None,
+            shards: 1,
+            demand: false,
+        };
         health.hear("binance", "0", status, now);
         health.changes(now, 0);
         let shown = view.frame(&after, &health).unwrap();
@@ -145,7 +152,15 @@ mod tests {
         let candidates = [topic("binance:BTC/USDT"), topic("kucoin:BTC/USDT")];
         let (mut health, now) = (Health::default(), Instant::now());
         let set = |health: &mut Health, venue: &str, state| {
-            let status = FeedStatus { state, since: 0, last_tick: None, symbols: 1, reason: None };
+            let status = FeedStatus {
+                state,
+                since: 0,
+                last_tick: None,
+                symbols: 1,
+                reason: None,
+                shards: 1,
+                demand: false,
+            };
             health.hear(venue, "0", status, now);
             health.changes(now, 0);
         };

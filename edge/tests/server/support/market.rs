@@ -122,8 +122,15 @@ impl Market {
 
     /// Says the state of a venue's feed, now and from time to time, as an ingestor does.
     pub async fn feed(&self, venue: &str, state: FeedState) {
-        let status =
-            FeedStatus { state, since: 1, last_tick: Some(1_763_627_520_119), symbols: 1, reason: None };
+        let status = FeedStatus {
+            state,
+            since: 1,
+            last_tick: Some(1_763_627_520_119),
+            symbols: 1,
+            reason: None,
+            shards: 1,
+            demand: false,
+        };
         self.feeds.lock().unwrap().insert(venue.to_owned(), status);
         say(&self.publisher, &self.feeds).await;
     }

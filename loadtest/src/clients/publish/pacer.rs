@@ -260,6 +260,8 @@ impl Pacer {
             last_tick: self.versions.iter().max().map(|v| v / 1_000),
             symbols: u32::try_from(self.versions.len()).unwrap_or(u32::MAX),
             reason: reason.map(str::to_owned),
+            shards: 1,
+            demand: false,
         };
         serde_json::to_vec(&status).unwrap_or_default().into()
     }

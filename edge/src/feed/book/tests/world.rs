@@ -301,7 +301,15 @@ impl World {
 
     fn feed(&mut self, venue: usize, live: bool) {
         let state = if live { FeedState::Live } else { FeedState::Stale };
-        let status = FeedStatus { state, since: 0, last_tick: None, symbols: 1, reason: None };
+        let status = FeedStatus {
+            state,
+            since: 0,
+            last_tick: None,
+            symbols: 1,
+            reason: None,
+            shards: 1,
+            demand: false,
+        };
         self.book.health.hear(["a", "b"][venue], "0", status, self.now);
         self.look_at_feeds();
     }
