@@ -19,8 +19,16 @@ mod code {
     pub(super) const NOT_FOUND: u64 = 10_059;
     /// nats-server 2.9 also answers this to one of two equal requests at the same moment.
     pub(super) const SUBJECTS_OVERLAP: u64 = 10_065;
+    pub(super) const WRONG_LAST_SEQUENCE: u64 = 10_071;
     pub(super) const NOT_ENABLED: u64 = 10_076;
+    pub(super) const STORE_FAILED: u64 = 10_077;
+    /// The same as 10071, where a cluster sees another write on its way.
+    pub(super) const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10_164;
 }
+
+/// What [`code::STORE_FAILED`] says of a subject with as many messages as the stream allows: `ErrMaxMsgsPerSubject` in
+/// server/store.go.
+const SUBJECT_FULL: &str = "maximum messages per subject exceeded";
 
 /// Why a JetStream request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -34,9 +42,15 @@ pub enum ApiError {
              `jetstream: enabled` to our account), or start it with -js"
     )]
     NotEnabled,
-    /// There is no such stream.
+    /// There is no such stream, or nobody stores that subject.
     #[error("there is no such stream")]
     NotFound,
+    /// The subject's newest message is not the one that was expected.
+    #[error("NATS has a newer message")]
+    WrongRevision,
+    /// The subject has as many messages as its stream allows.
+    #[error("NATS has as many messages of this subject as its stream allows")]
+    SubjectFull,
     /// A stream has that name, or its subjects.
     #[error("NATS refused: {0}")]
     Taken(String),
@@ -73,18 +87,25 @@ impl Nats {
         self.js_request(format!("$JS.API.{verb}"), Request::new().payload(body.to_string().into())).await
     }
 
-    /// Publishes into a stream and waits until it is stored.
+    /// Publishes into a stream and waits until it is stored; returns its number in the stream. After
+    /// [`LinkError::TimedOut`] it may be stored or not.
     pub(crate) async fn store(
         &self,
         subject: String,
         payload: Bytes,
         headers: Option<HeaderMap>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<u64, ApiError> {
         let mut request = Request::new().payload(payload);
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        self.js_request(subject, request).await.map(|_ack| ())
+        let ack = self.js_request(subject, request).await.map_err(|error| match error {
+            // Nobody takes the subject: there is no stream for it.
+            ApiError::NotEnabled => ApiError::NotFound,
+            error => error,
+        })?;
+        let sequence = ack.get("seq").and_then(Value::as_u64);
+        sequence.ok_or_else(|| ApiError::Unreadable(format!("an acknowledgement without number: {ack}")))
     }
 
     async fn js_request(&self, subject: String, request: Request) -> Result<Value, ApiError> {
@@ -114,8 +135,10 @@ fn classify(error: ErrorBody) -> ApiError {
     match error.err_code {
         code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => ApiError::NotEnabled,
         code::NOT_FOUND => ApiError::NotFound,
+        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_IN_FLIGHT => ApiError::WrongRevision,
+        code::STORE_FAILED if error.description == SUBJECT_FULL => ApiError::SubjectFull,
         code::NAME_IN_USE | code::SUBJECTS_OVERLAP => ApiError::Taken(error.description),
-        _ if error.code == 503 => ApiError::Unavailable(error.description),
+        _ if matches!(error.code, 429 | 503) => ApiError::Unavailable(error.description),
         code => ApiError::Refused(format!("{} (code {code})", error.description)),
     }
 }

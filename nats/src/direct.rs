@@ -39,8 +39,30 @@ mod status {
     pub(super) const NO_RESPONDERS: u16 = 503;
 }
 
+/// A message as the stream keeps it, copied out of the connection's buffers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Its number in the stream.
+    pub(crate) sequence: u64,
+    pub(crate) payload: Bytes,
+    /// No value, but a bucket's mark that the key is gone (ADR-8, ADR-43).
+    pub(crate) deleted: bool,
+}
+
+impl Stored {
+    fn read(reply: &Message) -> Option<Self> {
+        let operation = header(reply, "KV-Operation");
+        Some(Self {
+            sequence: header(reply, "Nats-Sequence")?.parse().ok()?,
+            payload: Bytes::copy_from_slice(&reply.payload),
+            deleted: matches!(operation, Some("DEL" | "PURGE"))
+                || header(reply, "Nats-Marker-Reason").is_some(),
+        })
+    }
+}
+
 /// Messages by subject.
-type Found = HashMap<String, Bytes>;
+pub(crate) type Found = HashMap<String, Stored>;
 
 /// Nobody answered in time.
 struct Silence;
@@ -72,17 +94,47 @@ impl Reader {
         Self { nats: nats.clone(), shared: Arc::new(shared) }
     }
 
-    /// The newest message of each subject (no wildcards), in their order, copied out of the connection's buffers.
+    /// The newest message of each subject (no wildcards), in their order.
     pub(crate) async fn get(&self, subjects: &[String]) -> Result<Vec<Option<Bytes>>, LinkError> {
         let mut found = Found::with_capacity(subjects.len());
-        if self.read(subjects, &mut found).await.is_err() {
-            // Missing stream or missing server? A server that answers this has no such stream, or no leader for it.
-            metrics::counter!("tickwire_nats_direct_get_timeouts_total").increment(1);
-            self.nats.barrier().await?;
+        self.complete(subjects, &mut found).await?;
+        Ok(subjects.iter().map(|subject| Some(found.get(subject)?.payload.clone())).collect())
+    }
+
+    /// Reads the newest message of each subject (no wildcards) that was not found yet.
+    pub(crate) async fn complete(&self, subjects: &[String], found: &mut Found) -> Result<(), LinkError> {
+        if self.read(subjects, found).await.is_err() {
+            self.silence().await?;
         } else if !self.nats.is_open() && found.len() < subjects.len() {
             return Err(LinkError::Disconnected);
         }
-        Ok(subjects.iter().map(|subject| found.get(subject).cloned()).collect())
+        Ok(())
+    }
+
+    /// The newest message of every subject that matches; false when there may be more than one batch could tell: the
+    /// server knows no batches, there are too many, or there is no such stream.
+    pub(crate) async fn matching(&self, wildcard: &str) -> Result<(Found, bool), LinkError> {
+        let mut found = Found::new();
+        if !self.knows_batches() {
+            return Ok((found, false));
+        }
+        let end = match self.shared.batches.acquire().await {
+            Ok(_permit) => self.one_batch(&[wildcard], &mut found).await,
+            Err(_) => Err(Silence),
+        };
+        match end {
+            Ok(BatchEnd::Complete) => return Ok((found, true)),
+            Ok(BatchEnd::Unknown) => self.knows_no_batches(),
+            Ok(BatchEnd::Partial | BatchEnd::Nobody) => {}
+            Err(Silence) => self.silence().await?,
+        }
+        Ok((found, false))
+    }
+
+    /// Missing stream or missing server? A server that answers this has no such stream, or no leader for it.
+    async fn silence(&self) -> Result<(), LinkError> {
+        metrics::counter!("tickwire_nats_direct_get_timeouts_total").increment(1);
+        self.nats.barrier().await
     }
 
     async fn read(&self, subjects: &[String], found: &mut Found) -> Result<(), Silence> {
@@ -99,6 +151,10 @@ impl Reader {
         self.shared.no_batch_in.load(Ordering::Relaxed) != self.epoch()
     }
 
+    fn knows_no_batches(&self) {
+        self.shared.no_batch_in.store(self.epoch(), Ordering::Relaxed);
+    }
+
     /// Never 0, which stands for "not yet".
     fn epoch(&self) -> u64 {
         self.nats.state().borrow().epoch.max(1)
@@ -107,22 +163,23 @@ impl Reader {
     /// Reads by batch requests; false when single requests must find the rest.
     async fn batch(&self, subjects: &[String], found: &mut Found) -> Result<bool, Silence> {
         let _permit = self.shared.batches.acquire().await.map_err(|_| Silence)?;
-        let mut wanted: Vec<&String> = subjects.iter().collect();
+        let mut wanted: Vec<&str> =
+            subjects.iter().map(String::as_str).filter(|s| !found.contains_key(*s)).collect();
         loop {
             let before = found.len();
             match self.one_batch(&wanted, found).await? {
-                BatchEnd::Complete => return Ok(true),
+                BatchEnd::Complete | BatchEnd::Nobody => return Ok(true),
                 BatchEnd::Partial if found.len() > before => wanted.retain(|s| !found.contains_key(*s)),
                 BatchEnd::Partial => return Ok(false),
                 BatchEnd::Unknown => {
-                    self.shared.no_batch_in.store(self.epoch(), Ordering::Relaxed);
+                    self.knows_no_batches();
                     return Ok(false);
                 }
             }
         }
     }
 
-    async fn one_batch(&self, wanted: &[&String], found: &mut Found) -> Result<BatchEnd, Silence> {
+    async fn one_batch(&self, wanted: &[&str], found: &mut Found) -> Result<BatchEnd, Silence> {
         let client = self.nats.client();
         let inbox = client.new_inbox();
         let body = json!({"multi_last": wanted, "max_bytes": BATCH_BYTES_MAX}).to_string();
@@ -138,7 +195,7 @@ impl Reader {
                 return Ok(BatchEnd::of(&reply));
             }
             let subject = header(&reply, "Nats-Subject").ok_or(Silence)?.to_owned();
-            found.insert(subject, Bytes::copy_from_slice(&reply.payload));
+            found.insert(subject, Stored::read(&reply).ok_or(Silence)?);
         }
     }
 
@@ -146,8 +203,8 @@ impl Reader {
         // Owned subjects: borrowed ones would make the future too special to be spawned.
         let missing: Vec<String> = subjects.iter().filter(|s| !found.contains_key(*s)).cloned().collect();
         let requests = stream::iter(missing).map(|subject| async move {
-            let payload = self.single(&subject).await?;
-            Ok(payload.map(|payload| (subject, payload)))
+            let stored = self.single(&subject).await?;
+            Ok(stored.map(|stored| (subject, stored)))
         });
         // The first silence ends them all: thousands of timeouts in a row would tell nothing more.
         let mut replies = requests.buffer_unordered(SINGLES_IN_FLIGHT);
@@ -157,13 +214,13 @@ impl Reader {
         Ok(())
     }
 
-    async fn single(&self, subject: &str) -> Result<Option<Bytes>, Silence> {
+    async fn single(&self, subject: &str) -> Result<Option<Stored>, Silence> {
         let _permit = self.shared.singles.acquire().await.map_err(|_| Silence)?;
         // The payload must be empty when the subject is part of the request's subject.
         let request = Request::new().payload(Bytes::new()).timeout(None);
         let sent = self.nats.client().send_request(format!("{}.{subject}", self.shared.subject), request);
         match timeout(TIMEOUT, sent).await {
-            Ok(Ok(reply)) if reply.status.is_none() => Ok(Some(Bytes::copy_from_slice(&reply.payload))),
+            Ok(Ok(reply)) if reply.status.is_none() => Stored::read(&reply).ok_or(Silence).map(Some),
             Ok(Ok(_)) => Ok(None),
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Ok(None),
             Ok(Err(_)) | Err(_) => Err(Silence),
@@ -178,6 +235,8 @@ enum BatchEnd {
     Partial,
     /// That was all.
     Complete,
+    /// No server has such a stream, or none leads it.
+    Nobody,
 }
 
 impl BatchEnd {
@@ -187,9 +246,9 @@ impl BatchEnd {
         match reply.status.map(|status| status.as_u16()) {
             Some(status::END_OF_BATCH) if !more => Self::Complete,
             Some(status::NOT_FOUND) if nothing => Self::Complete,
-            Some(status::NO_RESPONDERS) => Self::Complete,
+            Some(status::NO_RESPONDERS) => Self::Nobody,
             Some(status::EMPTY_REQUEST) => Self::Unknown,
-            // 413 cannot be, the subjects are exact and few enough.
+            // 413 is for wildcards alone: exact subjects are few enough.
             _ => Self::Partial,
         }
     }

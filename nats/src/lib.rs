@@ -1,5 +1,6 @@
 //! Tickwire on NATS, in the order data flows: connect, name subjects, publish, conflate last values, subscribe, read
-//! snapshots; then the stream and buckets behind it and the catalogue of instruments.
+//! snapshots; then the streams and buckets behind it with the catalogue of instruments; then what a fleet of ingestors
+//! agrees by: leases, words between two processes, budgets behind one address, watch lists and the demand of edges.
 //!
 //! The only crate that names async-nats; no type of it is part of this interface. Traps of the client library are
 //! handled here and described where they are handled. Works on nats-server 2.9.10 and newer.
@@ -17,8 +18,15 @@ pub mod publish;
 pub mod snapshot;
 pub mod subscribe;
 
+pub mod bucket;
 pub mod catalogue;
 pub mod setup;
+
+pub mod budget;
+pub mod leases;
+pub mod peers;
+pub mod want;
+pub mod watch_lists;
 
 mod api;
 mod direct;

@@ -73,11 +73,16 @@ impl Publisher {
         self.nats.barrier().await
     }
 
+    /// The most bytes of a payload that the server takes, as far as it told.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.nats.client().max_payload()
+    }
+
     fn check(&self, payload: &Bytes) -> Result<(), PublishError> {
         if !self.nats.is_open() {
             return Err(PublishError::Disconnected);
         }
-        if payload.len() > self.nats.client().max_payload() {
+        if payload.len() > self.max_bytes() {
             return Err(PublishError::TooLarge { bytes: payload.len() });
         }
         Ok(())

@@ -19,10 +19,16 @@ pub const LAST_STREAM: &str = "MD_LAST";
 pub const LEASES_BUCKET: &str = "md_leases";
 /// The bucket of instruments.
 pub const CATALOGUE_BUCKET: &str = "md_catalogue";
+/// The bucket of watch lists, written by applications.
+pub const WATCH_BUCKET: &str = "md_watch";
 
 /// A symbol that was not written for this long is gone. A small multiple of
 /// [`REFRESH_INTERVAL`](crate::last_value::REFRESH_INTERVAL).
 pub const LAST_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// A lease that was not renewed for this long is nobody's, and what is left of it goes: names of processes that ended.
+/// Leases end by their own, far shorter times; this only keeps the bucket small.
+pub const LEASES_MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// Why a stream cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -79,25 +85,30 @@ pub async fn ensure_last_stream(nats: &Nats, replicas: u32) -> Result<(), SetupE
 }
 
 /// Makes sure that a bucket exists, in the shape of <https://github.com/nats-io/nats-architecture-and-design> ADR-8,
-/// so that every NATS tool takes it for a key-value bucket. History is 1, nothing expires.
+/// so that every NATS tool takes it for a key-value bucket. History is 1, nothing expires but in [`LEASES_BUCKET`],
+/// which forgets after [`LEASES_MAX_AGE`] or what its maker chose.
 ///
 /// # Errors
 /// [`SetupError`], each with what to do about it.
 pub async fn ensure_bucket(nats: &Nats, bucket: &str, replicas: u32) -> Result<(), SetupError> {
-    let needed = json!({
+    let mut needed = json!({
         "subjects": [format!("$KV.{bucket}.>")],
         "max_msgs_per_subject": 1,
-        "max_age": 0,
         "allow_direct": true,
         "num_replicas": replicas,
     });
-    let created = json!({
+    let mut created = json!({
         "storage": "file",
         "retention": "limits",
         "discard": "new",
         "allow_rollup_hdrs": true,
         "deny_delete": true,
     });
+    if bucket == LEASES_BUCKET {
+        created["max_age"] = nanoseconds(LEASES_MAX_AGE).into();
+    } else {
+        needed["max_age"] = 0.into();
+    }
     ensure(nats, &bucket_stream(bucket), needed, created).await
 }
 
@@ -108,7 +119,12 @@ pub(crate) fn bucket_stream(bucket: &str) -> String {
 
 /// `needed` is checked; `chosen` is only used to create.
 #[tracing::instrument(name = "ensure_stream", skip_all, fields(stream))]
-async fn ensure(nats: &Nats, stream: &str, needed: Value, chosen: Value) -> Result<(), SetupError> {
+pub(crate) async fn ensure(
+    nats: &Nats,
+    stream: &str,
+    needed: Value,
+    chosen: Value,
+) -> Result<(), SetupError> {
     let failed = |source| SetupError::Api { stream: stream.to_owned(), source };
     let found = match info(nats, stream).await {
         Err(ApiError::NotFound) => match create(nats, stream, &needed, chosen).await {
@@ -156,6 +172,6 @@ fn check(stream: &str, needed: &Value, info: &Value) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

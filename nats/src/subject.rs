@@ -9,6 +9,8 @@ const TICK: &str = "md.tick.";
 const LAST: &str = "md.last.";
 const FEED: &str = "md.feed.";
 const WANT: &str = "md.want.";
+const FLEET: &str = "md.fleet.";
+const BUDGET: &str = "md.budget.";
 
 /// Every tick of every venue.
 pub const ALL_TICKS: &str = "md.tick.>";
@@ -80,6 +82,21 @@ pub fn want(venue: &str) -> Subject {
     format!("{WANT}{}", encode_token(venue)).into()
 }
 
+/// Questions to one process of the fleet: `md.fleet.<member>`.
+pub fn fleet(member: &str) -> Subject {
+    format!("{FLEET}{}", encode_token(member)).into()
+}
+
+/// Tokens of a budget that were given to an address: `md.budget.<budget>.<address>`.
+pub fn budget(budget: &str, address: &str) -> Subject {
+    join(BUDGET, budget, address)
+}
+
+/// Tokens of a budget that were given to any address.
+pub(crate) fn budget_of_all(budget: &str) -> Subject {
+    format!("{BUDGET}{}.*", encode_token(budget)).into()
+}
+
 /// All ticks of one venue: `md.tick.<venue>.*`.
 pub fn ticks_of(venue: &str) -> Subject {
     format!("{TICK}{}.*", encode_token(venue)).into()
@@ -125,6 +142,9 @@ mod tests {
         assert_eq!(last("dhan", "NSE_EQ:1333").as_str(), "md.last.dhan.NSE_EQ=3A1333");
         assert_eq!(feed("kucoin", "0").as_str(), "md.feed.kucoin.0");
         assert_eq!(want("binance-usdm").as_str(), "md.want.binance-usdm");
+        assert_eq!(fleet("a1").as_str(), "md.fleet.a1");
+        assert_eq!(budget("kucoin", "10.0.0.1").as_str(), "md.budget.kucoin.10=2E0=2E0=2E1");
+        assert_eq!(budget_of_all("kucoin").as_str(), "md.budget.kucoin.*");
         assert_eq!(ticks_of("kucoin").as_str(), "md.tick.kucoin.*");
         assert_eq!(parse_want("md.want.rest").as_deref(), Some("rest"));
     }
