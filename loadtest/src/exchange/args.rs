@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::replay::{Replay, Speed};
-use super::{Config, DEFAULT_RATE, Faults, WhenSlow, binance, kucoin};
+use super::{Config, DEFAULT_RATE, Faults, Path, Rate, WhenSlow, binance, kucoin};
 
 /// Simulated Binance and KuCoin on one listener, below /binance and /kucoin.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +25,18 @@ pub struct ExchangeArgs {
     /// move. KuCoin: one ticker frame a move (the venue itself sends at most 10 a second). Statistics come besides.
     #[arg(long, default_value_t = DEFAULT_RATE)]
     rate: u64,
+    /// Symbols of KuCoin, where they are not as many
+    #[arg(long, conflicts_with = "replay")]
+    kucoin_symbols: Option<usize>,
+    /// Symbols of each venue beyond them that POST /control/list can list later
+    #[arg(long, default_value_t = Config::default().reserve, conflicts_with = "replay")]
+    reserve: usize,
+    /// Let prices count: the n-th move of a symbol shows n ticks above its first price, as bid or as last trade in turn
+    #[arg(long, conflicts_with = "replay")]
+    numbered: bool,
+    /// Grant streams of this symbol, BTC/USDT or a venue's key, but leave them silent
+    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', conflicts_with = "replay")]
+    mute: Vec<String>,
     /// When a client does not keep up with the made-up market: cut it, as venues do, or let the market wait
     #[arg(long, value_enum, default_value_t = Slow::Cut)]
     when_slow: Slow,
@@ -55,6 +67,12 @@ pub struct ExchangeArgs {
     /// Topics that one KuCoin connection may hold
     #[arg(long, default_value_t = kucoin::Limits::default().topics)]
     kucoin_topics: usize,
+    /// Connects that one address may make, as COUNT/SECONDS; Binance refuses more
+    #[arg(long, value_name = "COUNT/SECONDS", default_value_t = binance::Limits::default().connects)]
+    binance_connects: Rate,
+    /// The same at KuCoin, which only counts more
+    #[arg(long, value_name = "COUNT/SECONDS", default_value_t = kucoin::Limits::default().connects)]
+    kucoin_connects: Rate,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -74,6 +92,10 @@ impl ExchangeArgs {
         });
         Config {
             symbols: self.symbols,
+            kucoin_symbols: self.kucoin_symbols,
+            reserve: self.reserve,
+            muted: self.mute.clone(),
+            path: if self.numbered { Path::Numbered } else { Path::Walk },
             seed: self.seed,
             rate: self.rate,
             when_slow: match self.when_slow {
@@ -86,8 +108,12 @@ impl ExchangeArgs {
                 stall_after: self.stall_after,
                 garbage_every: self.garbage,
             },
-            binance: binance::Limits::default(),
-            kucoin: kucoin::Limits { topics: self.kucoin_topics, ..kucoin::Limits::default() },
+            binance: binance::Limits { connects: self.binance_connects, ..binance::Limits::default() },
+            kucoin: kucoin::Limits {
+                topics: self.kucoin_topics,
+                connects: self.kucoin_connects,
+                ..kucoin::Limits::default()
+            },
             replay,
         }
     }

@@ -56,6 +56,13 @@ pub struct Instrument {
     pub trading: bool,
 }
 
+impl Instrument {
+    /// The name that all venues share: `BTC/USDT`.
+    pub fn pair(&self) -> String {
+        format!("{}/{}", self.base, self.quote)
+    }
+}
+
 /// The instruments of one venue, in listing order.
 #[derive(Debug, Default)]
 pub struct Catalogue {
@@ -108,7 +115,13 @@ impl Catalogue {
         self.by_symbol.get(symbol).copied()
     }
 
+    /// Position of a name in either form: the venue's key, or `BTC/USDT`.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.position(name).or_else(|| self.instruments.iter().position(|one| one.pair() == name))
+    }
+
     /// Instrument of a venue key.
+    #[cfg(test)]
     pub fn get(&self, symbol: &str) -> Option<&Instrument> {
         self.instruments.get(self.position(symbol)?)
     }
@@ -152,6 +165,7 @@ mod tests {
         let bitcoin = catalogue.get("BTC-USDT").unwrap();
         assert_eq!((bitcoin.open, bitcoin.price_digits), (6_423_157, 2));
         assert!(!catalogue.get("OLD-USDT").unwrap().trading);
+        assert_eq!((catalogue.find("OLD/USDT"), catalogue.find("OLD-USDT")), (Some(1), Some(1)));
         assert_eq!(Catalogue::synthetic(LISTED, 1, |b, q| format!("{b}{q}")).instruments().len(), 1);
     }
 }

@@ -123,6 +123,11 @@ impl Hub {
         self.streams.load(Ordering::Relaxed)
     }
 
+    /// Channels that somebody is on.
+    pub fn channels_joined(&self) -> usize {
+        self.routes().channels.iter().filter(|members| !members.is_empty()).count()
+    }
+
     /// Resolves when the number of streams has changed. For one waiting task.
     pub async fn streams_changed(&self) {
         self.joined.notified().await;

@@ -2,6 +2,7 @@
 //!
 //! The n-th move of an instrument depends on the seed, the instrument and n, on nothing else: two runs with one seed
 //! show the same prices and ids in the same order. Statistics run from the start of the process, not over a sliding day.
+//! A numbered market shows n itself, so that whoever reads prices knows which moves it has seen.
 
 use super::catalogue::{Catalogue, Instrument};
 
@@ -12,6 +13,16 @@ pub enum Move {
     Book,
     /// A trade at the best bid or ask; the book stays.
     Trade,
+}
+
+/// How prices move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Path {
+    /// A random walk, held near its first price.
+    #[default]
+    Walk,
+    /// The n-th move sets the bid (a move of the book) or the last price (a trade) to n ticks above the first price.
+    Numbered,
 }
 
 /// State of one instrument. Prices in ticks, quantities in lots of the instrument's digits.
@@ -47,7 +58,9 @@ pub struct Quote {
     pub volume: u64,
     /// Traded value, in ticks times lots.
     pub turnover: u128,
-    moves: u64,
+    /// Moves made.
+    pub moves: u64,
+    path: Path,
     rng: fastrand::Rng,
 }
 
@@ -59,10 +72,9 @@ pub struct Market {
 
 impl Market {
     /// One walk for each instrument; `seed` and the position decide all of it.
-    pub fn new(catalogue: &Catalogue, seed: u64) -> Self {
-        let quotes =
-            catalogue.instruments().iter().zip(0u64..).map(|(one, i)| Quote::new(one, seed, i)).collect();
-        Self { quotes }
+    pub fn new(catalogue: &Catalogue, seed: u64, path: Path) -> Self {
+        let all = catalogue.instruments().iter().zip(0u64..);
+        Self { quotes: all.map(|(one, i)| Quote::new(one, seed, i, path)).collect() }
     }
 
     /// State of the instrument at `position`.
@@ -86,7 +98,7 @@ const LEASH: u64 = 2;
 const STRIDE: u64 = 20_000;
 
 impl Quote {
-    fn new(instrument: &Instrument, seed: u64, position: u64) -> Self {
+    fn new(instrument: &Instrument, seed: u64, position: u64, path: Path) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let open = instrument.open.max(10);
         let trade_id = rng.u64(1_000_000..4_000_000_000);
@@ -108,6 +120,7 @@ impl Quote {
             volume,
             turnover: u128::from(volume) * u128::from(open),
             moves: 0,
+            path,
             rng,
         }
     }
@@ -124,6 +137,21 @@ impl Quote {
     }
 
     fn move_book(&mut self) -> Move {
+        let spread = 1 + self.rng.u64(0..=8) / 6;
+        (self.bid, self.ask) = match self.path {
+            Path::Walk => {
+                let bid = self.next_bid();
+                (bid, bid + spread)
+            }
+            // The trade that follows is one tick above, at this ask.
+            Path::Numbered => (self.open + self.moves, self.open + self.moves + 1),
+        };
+        self.bid_size = self.rng.u64(1..MAX_LOTS);
+        self.ask_size = self.rng.u64(1..MAX_LOTS);
+        Move::Book
+    }
+
+    fn next_bid(&mut self) -> u64 {
         let stride = self.rng.u64(0..=(self.open / STRIDE).max(1));
         let up = if self.bid > self.open.saturating_mul(LEASH) {
             false
@@ -132,15 +160,11 @@ impl Quote {
         } else {
             self.rng.bool()
         };
-        self.bid = if up { self.bid + stride } else { self.bid.saturating_sub(stride).max(1) };
-        self.ask = self.bid + 1 + self.rng.u64(0..=8) / 6;
-        self.bid_size = self.rng.u64(1..MAX_LOTS);
-        self.ask_size = self.rng.u64(1..MAX_LOTS);
-        Move::Book
+        if up { self.bid + stride } else { self.bid.saturating_sub(stride).max(1) }
     }
 
     fn trade(&mut self) -> Move {
-        self.buyer_is_maker = self.rng.bool();
+        self.buyer_is_maker = self.path == Path::Walk && self.rng.bool();
         self.last = if self.buyer_is_maker { self.bid } else { self.ask };
         self.last_size = self.rng.u64(1..MAX_LOTS);
         self.trade_id += 1;
@@ -158,9 +182,13 @@ mod tests {
     use crate::exchange::catalogue::Listing;
 
     fn market(seed: u64) -> Market {
+        market_of(seed, Path::Walk)
+    }
+
+    fn market_of(seed: u64, path: Path) -> Market {
         const LISTED: &[Listing] =
             &[Listing::new("BTC", "USDT", "64231.57", 5), Listing::new("LOW", "BTC", "0.00000010", 0)];
-        Market::new(&Catalogue::synthetic(LISTED, 2, |b, q| format!("{b}{q}")), seed)
+        Market::new(&Catalogue::synthetic(LISTED, 2, |b, q| format!("{b}{q}")), seed, path)
     }
 
     fn walk(seed: u64, position: usize) -> Vec<(u64, u64, u64)> {
@@ -178,9 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn a_numbered_market_shows_the_number_of_every_move() {
+        let mut market = market_of(1, Path::Numbered);
+        for number in 1..1_000 {
+            let (kind, quote) = market.step(0).unwrap();
+            let shown = if kind == Move::Book { quote.bid } else { quote.last };
+            assert_eq!((shown - quote.open, quote.bid.max(quote.last)), (number, shown));
+        }
+    }
+
+    #[test]
     fn ids_grow_and_the_book_never_crosses() {
-        let mut market = market(1);
-        for position in [0, 1] {
+        for (path, position) in [(Path::Walk, 0), (Path::Walk, 1), (Path::Numbered, 0)] {
+            let mut market = market_of(1, path);
             let mut before = market.quote(position).unwrap().clone();
             for _ in 0..10_000 {
                 let (kind, now) = market.step(position).map(|(kind, quote)| (kind, quote.clone())).unwrap();

@@ -14,10 +14,12 @@ mod faults;
 mod frame;
 mod hub;
 pub mod kucoin;
+mod listings;
 mod market;
 #[cfg(test)]
 mod noise;
 mod outbox;
+mod own;
 mod pump;
 mod rate;
 pub mod replay;
@@ -40,6 +42,7 @@ use tracing::{debug, info};
 pub use self::args::ExchangeArgs;
 pub use self::faults::Faults;
 pub use self::hub::WhenSlow;
+pub use self::market::Path;
 pub use self::rate::Rate;
 use self::replay::{Entry, FileError, Player, Progress, Recording, Replay};
 pub use self::stats::Snapshot;
@@ -48,8 +51,16 @@ use self::venue::Venue;
 /// What is simulated, and how.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Instruments of each venue's made-up market.
+    /// Instruments that each venue's made-up market lists at the start.
     pub symbols: usize,
+    /// The same for KuCoin alone, where it differs.
+    pub kucoin_symbols: Option<usize>,
+    /// Further instruments that can be listed later.
+    pub reserve: usize,
+    /// Symbols, as `BTC/USDT` or by a venue's key, whose streams are granted and stay silent.
+    pub muted: Vec<String>,
+    /// How prices move.
+    pub path: Path,
     /// Decides the made-up market.
     pub seed: u64,
     /// Moves a second of each instrument.
@@ -69,10 +80,17 @@ pub struct Config {
 /// Moves a second of each instrument, if nothing is said.
 pub const DEFAULT_RATE: u64 = 5;
 
+/// Instruments that can be listed later, if nothing is said.
+pub const DEFAULT_RESERVE: usize = 100;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             symbols: binance::LISTED.max(kucoin::LISTED),
+            kucoin_symbols: None,
+            reserve: DEFAULT_RESERVE,
+            muted: Vec::new(),
+            path: Path::Walk,
             seed: 1,
             rate: DEFAULT_RATE,
             when_slow: WhenSlow::Cut,
@@ -97,17 +115,16 @@ impl Exchange {
     /// # Errors
     /// When the recording cannot be read.
     pub fn new(config: Config) -> Result<Self, FileError> {
-        let (count, seed, faults) = (config.symbols, config.seed, config.faults);
         let Some(replay) = config.replay.clone() else {
             let venues = BTreeMap::from([
-                (binance::ID, Arc::new(binance::synthetic(count, seed, faults))),
-                (kucoin::ID, Arc::new(kucoin::synthetic(count, seed, faults))),
+                (binance::ID, Arc::new(binance::synthetic(&config))),
+                (kucoin::ID, Arc::new(kucoin::synthetic(&config))),
             ]);
             return Ok(Self { config, venues, recorded: None });
         };
         let mut recording = Recording::read(&replay.path)?;
         info!(frames = recording.entries.len(), other_lines = recording.unrouted, "recording read");
-        let venues = [binance::ID, kucoin::ID].map(|id| (id, Arc::new(recording.venue(id, faults))));
+        let venues = [binance::ID, kucoin::ID].map(|id| (id, Arc::new(recording.venue(id, config.faults))));
         Ok(Self { config, venues: BTreeMap::from(venues), recorded: Some((recording.entries, replay)) })
     }
 

@@ -1,7 +1,9 @@
 //! Rates that a venue enforces: messages of one socket, requests and connects of one address.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +22,26 @@ impl Rate {
     /// `limit` in `per`.
     pub const fn new(limit: u32, per: Duration) -> Self {
         Self { limit, per }
+    }
+}
+
+/// As `COUNT/SECONDS`.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.limit, self.per.as_secs())
+    }
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (limit, seconds) = text.split_once('/')?;
+            let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0)?;
+            Some(Self::new(limit.parse().ok()?, Duration::from_secs(seconds)))
+        };
+        read().ok_or("a count and whole seconds, such as 300/60")
     }
 }
 
@@ -111,6 +133,14 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn rates_are_read_as_they_are_shown() {
+        assert_eq!("300/60".parse::<Rate>().unwrap().to_string(), "300/60");
+        for bad in ["300", "300/0", "/60", "-1/60", "300/1s"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_window_slides() {

@@ -28,6 +28,17 @@ pub enum Action {
     Join(ChannelId),
     /// Deliver it no longer.
     Leave(ChannelId),
+    /// Count a subscribe that was granted.
+    Subscribed {
+        /// False for the streams of a URL.
+        by_message: bool,
+        /// Streams that the connection did not hold before.
+        streams: usize,
+        /// Of them, those that stay silent.
+        muted: usize,
+    },
+    /// Count an unsubscribe, and the streams that it took away.
+    Unsubscribed(usize),
     /// Deliver frames with (true) or without their wrapping.
     Wrap(bool),
     /// Count a broken limit of this kind.

@@ -154,6 +154,10 @@ where
                 Action::Ping(payload) => self.wire.queue.push_back(Message::Ping(payload.into())),
                 Action::Join(channel) => hub.join(self.id, channel),
                 Action::Leave(channel) => hub.leave(self.id, channel),
+                Action::Subscribed { by_message, streams, muted } => {
+                    self.venue.stats.subscribed(by_message, streams, muted);
+                }
+                Action::Unsubscribed(streams) => self.venue.stats.unsubscribed(streams),
                 Action::Wrap(wrapped) => hub.wrap(self.id, wrapped),
                 Action::Violation(kind) => self.venue.stats.violation(kind),
                 Action::Close(code, reason) => return Some(End::Close(code, reason)),

@@ -16,6 +16,12 @@ pub struct Stats {
     received: AtomicU64,
     requests: AtomicU64,
     slow: AtomicU64,
+    connects: AtomicU64,
+    subscribes: AtomicU64,
+    subscribed: AtomicU64,
+    unsubscribes: AtomicU64,
+    unsubscribed: AtomicU64,
+    muted: AtomicU64,
     violations: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -26,8 +32,22 @@ pub struct Snapshot {
     pub sockets_open: u64,
     /// Sockets opened since the start.
     pub sockets_opened: u64,
-    /// Streams held by open sockets, silent ones included.
+    /// Handshakes asked for, refused ones included.
+    pub connects: u64,
+    /// Streams held by open sockets, silent ones included; one that two sockets hold counts twice.
     pub streams: u64,
+    /// Different streams that are delivered to somebody.
+    pub streams_delivered: u64,
+    /// Messages that asked for streams and were granted.
+    pub subscribe_messages: u64,
+    /// Streams that they added, in the URL or by message.
+    pub streams_subscribed: u64,
+    /// Messages that gave streams up.
+    pub unsubscribe_messages: u64,
+    /// Streams that they took away.
+    pub streams_unsubscribed: u64,
+    /// Streams that were granted and stay silent, as a symbol is muted.
+    pub streams_muted: u64,
     /// Market data frames handed to sockets.
     pub frames_sent: u64,
     /// Garbage frames sent on request.
@@ -49,6 +69,22 @@ impl Stats {
 
     pub(crate) fn socket_closed(&self) {
         self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connect_asked(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Streams granted by a message, or by the URL of a connection.
+    pub(crate) fn subscribed(&self, by_message: bool, streams: usize, muted: usize) {
+        self.subscribes.fetch_add(by_message.into(), Ordering::Relaxed);
+        self.subscribed.fetch_add(streams as u64, Ordering::Relaxed);
+        self.muted.fetch_add(muted as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unsubscribed(&self, streams: usize) {
+        self.unsubscribes.fetch_add(1, Ordering::Relaxed);
+        self.unsubscribed.fetch_add(streams as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn frames_sent(&self, count: usize) {
@@ -76,14 +112,21 @@ impl Stats {
         *violations.entry(kind).or_default() += 1;
     }
 
-    /// The counters now.
-    pub fn snapshot(&self, streams: usize) -> Snapshot {
+    /// The counters now; of `streams` held, so many different ones are `delivered`.
+    pub fn snapshot(&self, streams: usize, delivered: usize) -> Snapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
         Snapshot {
             sockets_open: read(&self.opened).saturating_sub(read(&self.closed)),
             sockets_opened: read(&self.opened),
+            connects: read(&self.connects),
             streams: streams as u64,
+            streams_delivered: delivered as u64,
+            subscribe_messages: read(&self.subscribes),
+            streams_subscribed: read(&self.subscribed),
+            unsubscribe_messages: read(&self.unsubscribes),
+            streams_unsubscribed: read(&self.unsubscribed),
+            streams_muted: read(&self.muted),
             frames_sent: read(&self.frames),
             garbage_sent: read(&self.garbage),
             messages_received: read(&self.received),

@@ -126,7 +126,7 @@ pub(super) struct Statistics {
 }
 
 /// Digits after the point of the change in percent.
-const PERCENT_DIGITS: u8 = 3;
+pub(super) const PERCENT_DIGITS: u8 = 3;
 
 impl Statistics {
     pub(super) fn of(one: &Instrument, quote: &Quote, now_ms: u64) -> Self {

@@ -26,33 +26,36 @@ use self::facts::{MAX_URL_CHARACTERS, violation};
 use self::frames::Frames;
 pub(crate) use self::recorded::{route, split_symbol};
 use self::session::BinanceSession;
+use super::Config;
 use super::answer::Answer;
 use super::catalogue::Catalogue;
-use super::faults::Faults;
 use super::hub::WhenSlow;
 use super::pump::Pump;
 use super::rate::PerAddress;
 use super::upgrade;
-use super::venue::Venue;
+use super::venue::{Shape, Venue};
 
 /// Venue id.
 pub const ID: &str = "binance";
 /// Names in the built-in list.
 pub const LISTED: usize = facts::LISTED.len();
 
-/// A venue with a made-up market of `count` symbols.
-pub(crate) fn synthetic(count: usize, seed: u64, faults: Faults) -> Venue {
-    let catalogue = Catalogue::synthetic(facts::LISTED, count, |base, quote| format!("{base}{quote}"));
+/// A venue with a made-up market.
+pub(crate) fn synthetic(config: &Config) -> Venue {
+    let listed = config.symbols;
+    let catalogue =
+        Catalogue::synthetic(facts::LISTED, listed + config.reserve, |base, quote| format!("{base}{quote}"));
     let names = frames::stream_names(&catalogue);
-    Venue::synthetic(catalogue, names, seed, faults)
+    let shape = Shape { listed, kinds: frames::KINDS.len(), percent_digits: frames::PERCENT_DIGITS };
+    Venue::synthetic(catalogue, names, shape, config)
 }
 
 /// Starts the made-up market.
 pub(crate) fn start_market(spawner: &Spawner, venue: &Arc<Venue>, rate: u64, when_slow: WhenSlow) {
-    let pump = Pump::new(Arc::clone(venue), Frames::new(&venue.catalogue), rate);
+    let pump = Pump::new(Arc::clone(venue), Frames::new(&venue.catalogue), rate, when_slow);
     let stop = spawner.token();
     spawner.spawn("market-binance", async move {
-        pump.run(when_slow, stop).await;
+        pump.run(stop).await;
         Ok(())
     });
 }
@@ -140,6 +143,7 @@ impl App {
         wrapped: bool,
         mut request: Request<Body>,
     ) -> Response<Body> {
+        self.venue.stats.connect_asked();
         let streams: BTreeSet<String> =
             streams.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         if let Err((status, kind)) = self.check(peer, &streams, &request) {

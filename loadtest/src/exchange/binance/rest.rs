@@ -212,9 +212,10 @@ fn select<'a>(
 ) -> Result<impl Iterator<Item = (usize, &'a Instrument)>, Refusal> {
     let all = venue.catalogue.instruments();
     let positions: Vec<usize> = match asked {
-        None => (0..all.len()).collect(),
+        None => (0..all.len()).filter(|position| venue.is_listed(*position)).collect(),
         Some(asked) => {
-            let found: Option<Vec<usize>> = asked.iter().map(|one| venue.catalogue.position(one)).collect();
+            let listed = |one: &String| venue.catalogue.position(one).filter(|at| venue.is_listed(*at));
+            let found: Option<Vec<usize>> = asked.iter().map(listed).collect();
             found.ok_or(INVALID_SYMBOL)?
         }
     };

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::facts::{Limits, POLICY, PONG_TIMEOUT, TOO_MANY_REQUESTS, violation};
 use super::request::{Fault, Method, Request};
+use crate::exchange::hub::ChannelId;
 use crate::exchange::rate::Window;
 use crate::exchange::session::{Action, Incoming, Session};
 use crate::exchange::venue::Venue;
@@ -69,12 +70,13 @@ impl BinanceSession {
         if self.streams.len() + added.len() > self.limits.streams {
             return Err(Fault::too_many_subscriptions());
         }
-        self.join(&added, actions);
+        self.join(true, &added, actions);
         self.streams.extend(added);
         Ok(())
     }
 
     fn unsubscribe(&mut self, streams: &[String], actions: &mut Vec<Action>) {
+        let held = self.streams.len();
         for stream in streams {
             if self.streams.remove(stream)
                 && let Some(channel) = self.venue.channels.get(stream)
@@ -82,12 +84,16 @@ impl BinanceSession {
                 actions.push(Action::Leave(*channel));
             }
         }
+        actions.push(Action::Unsubscribed(held - self.streams.len()));
     }
 
     /// A stream that does not exist is accepted like any other, and silent.
-    fn join(&self, streams: &BTreeSet<String>, actions: &mut Vec<Action>) {
+    fn join(&self, by_message: bool, streams: &BTreeSet<String>, actions: &mut Vec<Action>) {
         let channels = streams.iter().filter_map(|stream| self.venue.channels.get(stream));
-        actions.extend(channels.map(|channel| Action::Join(*channel)));
+        let (muted, heard): (Vec<ChannelId>, _) =
+            channels.partition(|channel| self.venue.is_muted(**channel));
+        actions.extend(heard.into_iter().map(Action::Join));
+        actions.push(Action::Subscribed { by_message, streams: streams.len(), muted: muted.len() });
     }
 
     /// Only a pong with the payload of a ping counts; it answers that ping and the ones before it.
@@ -104,7 +110,9 @@ impl Session for BinanceSession {
     }
 
     fn open(&mut self, _now: Instant, actions: &mut Vec<Action>) {
-        self.join(&self.streams, actions);
+        if !self.streams.is_empty() {
+            self.join(false, &self.streams, actions);
+        }
     }
 
     fn receive(&mut self, incoming: Incoming<'_>, now: Instant, actions: &mut Vec<Action>) {
@@ -162,14 +170,14 @@ fn refuse(fault: &Fault, id: Option<&Value>, actions: &mut Vec<Action>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Config;
     use crate::exchange::binance::synthetic;
-    use crate::exchange::faults::Faults;
     use crate::exchange::noise::Noise;
     use crate::exchange::rate::Rate;
 
     #[test]
     fn whatever_a_client_sends_has_one_json_reply() {
-        let venue = Arc::new(synthetic(2, 1, Faults::default()));
+        let venue = Arc::new(synthetic(&Config { symbols: 2, ..Config::default() }));
         let messages = Rate::new(u32::MAX, std::time::Duration::from_nanos(1));
         let limits = Limits { messages, streams: 3, ..Limits::default() };
         let mut session = BinanceSession::new(venue, limits, BTreeSet::new(), true);

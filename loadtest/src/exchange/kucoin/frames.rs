@@ -222,6 +222,8 @@ pub(super) fn average(quote: &Quote) -> u64 {
 
 /// Digits after the point of a change as a fraction.
 const RATE_DIGITS: u8 = 4;
+/// The same change in percent.
+pub(super) const PERCENT_DIGITS: u8 = RATE_DIGITS - 2;
 
 /// The change as a fraction: 0.0047 is 0.47 %.
 pub(super) fn push_change_rate(out: &mut BytesMut, quote: &Quote) {

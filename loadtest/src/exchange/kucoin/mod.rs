@@ -28,14 +28,14 @@ use self::frames::Frames;
 pub(crate) use self::recorded::{route, split_symbol};
 use self::session::KucoinSession;
 use self::token::Tokens;
+use super::Config;
 use super::answer::Answer;
 use super::catalogue::Catalogue;
-use super::faults::Faults;
 use super::hub::WhenSlow;
 use super::pump::Pump;
 use super::rate::PerAddress;
 use super::upgrade;
-use super::venue::Venue;
+use super::venue::{Shape, Venue};
 
 /// Venue id.
 pub const ID: &str = "kucoin";
@@ -44,19 +44,22 @@ pub const LISTED: usize = facts::LISTED.len();
 /// Characters of a connection's name that the venue makes up.
 const CONNECT_ID_CHARACTERS: usize = 10;
 
-/// A venue with a made-up market of `count` symbols.
-pub(crate) fn synthetic(count: usize, seed: u64, faults: Faults) -> Venue {
-    let catalogue = Catalogue::synthetic(facts::LISTED, count, |base, quote| format!("{base}-{quote}"));
+/// A venue with a made-up market.
+pub(crate) fn synthetic(config: &Config) -> Venue {
+    let listed = config.kucoin_symbols.unwrap_or(config.symbols);
+    let catalogue =
+        Catalogue::synthetic(facts::LISTED, listed + config.reserve, |base, quote| format!("{base}-{quote}"));
     let topics = frames::topics(&catalogue);
-    Venue::synthetic(catalogue, topics, seed, faults)
+    let shape = Shape { listed, kinds: frames::KINDS.len(), percent_digits: frames::PERCENT_DIGITS };
+    Venue::synthetic(catalogue, topics, shape, config)
 }
 
 /// Starts the made-up market.
 pub(crate) fn start_market(spawner: &Spawner, venue: &Arc<Venue>, rate: u64, when_slow: WhenSlow) {
-    let pump = Pump::new(Arc::clone(venue), Frames::new(&venue.catalogue), rate);
+    let pump = Pump::new(Arc::clone(venue), Frames::new(&venue.catalogue), rate, when_slow);
     let stop = spawner.token();
     spawner.spawn("market-kucoin", async move {
-        pump.run(when_slow, stop).await;
+        pump.run(stop).await;
         Ok(())
     });
 }
@@ -99,6 +102,7 @@ async fn connect(
     mut request: Request<Body>,
 ) -> Response<Body> {
     let now = Instant::now();
+    app.venue.stats.connect_asked();
     if app.connects.spend(peer.ip(), 1, now).is_over() {
         app.venue.stats.violation(violation::CONNECT_RATE);
     }

@@ -72,7 +72,7 @@ fn success(data: Value) -> Answer {
 }
 
 fn symbols(wanted: Option<&str>, venue: &Venue) -> Value {
-    let all = venue.catalogue.instruments().iter();
+    let all = venue.listed().map(|(_, one)| one);
     all.filter(|one| wanted.is_none_or(|wanted| wanted == market(one))).map(symbol_object).collect()
 }
 
@@ -108,7 +108,7 @@ fn symbol_object(one: &Instrument) -> Value {
 fn all_tickers(venue: &Venue) -> Value {
     // A recording without this answer has no statistics: an empty list is true, made-up numbers would not be.
     let Some(market) = venue.market() else { return json!({ "time": now_ms(), "ticker": [] }) };
-    let all = venue.catalogue.instruments().iter().enumerate().filter(|(_, one)| one.trading);
+    let all = venue.listed().filter(|(_, one)| one.trading);
     let tickers: Vec<Value> =
         all.filter_map(|(at, one)| Some(ticker_object(one, market.quote(at)?))).collect();
     json!({ "time": now_ms(), "ticker": tickers })

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::facts::{Limits, violation};
 use super::frames::{ALL_TICKERS, KINDS};
 use super::token::Verdict;
+use crate::exchange::hub::ChannelId;
 use crate::exchange::rate::Window;
 use crate::exchange::session::{Action, Incoming, Session};
 use crate::exchange::venue::Venue;
@@ -124,12 +125,16 @@ impl KucoinSession {
             return Err(Fault::new(509, text, violation::TOPICS));
         }
         let channels = added.iter().filter_map(|topic| self.venue.channels.get(topic));
-        actions.extend(channels.map(|channel| Action::Join(*channel)));
+        let (muted, heard): (Vec<ChannelId>, _) =
+            channels.partition(|channel| self.venue.is_muted(**channel));
+        actions.extend(heard.into_iter().map(Action::Join));
+        actions.push(Action::Subscribed { by_message: true, streams: added.len(), muted: muted.len() });
         self.topics.extend(added);
         Ok(())
     }
 
     fn unsubscribe(&mut self, topics: &[String], actions: &mut Vec<Action>) {
+        let held = self.topics.len();
         for topic in topics {
             if self.topics.remove(topic)
                 && let Some(channel) = self.venue.channels.get(topic)
@@ -137,16 +142,17 @@ impl KucoinSession {
                 actions.push(Action::Leave(*channel));
             }
         }
+        actions.push(Action::Unsubscribed(held - self.topics.len()));
     }
 
     /// A topic of a listed symbol exists even where a recording has no frame of it: then it is silent.
     fn exists(&self, topic: &str) -> bool {
-        let listed = |(kind, symbol): (&str, &str)| {
-            KINDS.contains(&kind) && self.venue.catalogue.get(symbol).is_some()
-        };
-        self.venue.channels.contains_key(topic)
-            || topic == ALL_TICKERS
-            || topic.split_once(':').is_some_and(listed)
+        let known = self.venue.channels.contains_key(topic);
+        let Some((kind, symbol)) = topic.split_once(':') else { return known };
+        match self.venue.catalogue.position(symbol) {
+            Some(position) => self.venue.is_listed(position) && (known || KINDS.contains(&kind)),
+            None => known || topic == ALL_TICKERS,
+        }
     }
 }
 
@@ -219,14 +225,14 @@ fn id_text(id: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::faults::Faults;
+    use crate::exchange::Config;
     use crate::exchange::kucoin::synthetic;
     use crate::exchange::noise::Noise;
     use crate::exchange::rate::Rate;
 
     #[test]
     fn whatever_a_client_sends_is_answered_with_json_or_silence() {
-        let venue = Arc::new(synthetic(2, 1, Faults::default()));
+        let venue = Arc::new(synthetic(&Config { symbols: 2, ..Config::default() }));
         let messages = Rate::new(u32::MAX, std::time::Duration::from_nanos(1));
         let limits = Limits { messages, topics: 3, ..Limits::default() };
         let mut session = KucoinSession::new(venue, limits, "me".to_owned(), Verdict::Valid);
