@@ -77,8 +77,9 @@ fn round((venue, .., keys): Case, frames: &[String]) -> anyhow::Result<f64> {
     let venue = find(venue).ok_or_else(|| anyhow::anyhow!("no venue {venue}"))?;
     let symbols = (0..).zip(keys).map(|(index, key)| Carried { index, key: (*key).to_owned() });
     let endpoint = Endpoint { url: String::new(), heartbeat: None };
-    let mut session = venue.session(symbols.collect(), &endpoint);
+    let mut session = venue.session(&endpoint);
     let (mut rows, mut out, mut count) = (Rows::new(keys.len()), Out::default(), 0);
+    session.subscribe(symbols.collect(), 0, &mut out);
     let started = Instant::now();
     for (now, frame) in (0..).zip(frames) {
         session.frame(Frame::Text(frame.as_bytes()), now, &mut out);

@@ -16,7 +16,7 @@ use tracing::info;
 
 use crate::rows::Rows;
 use crate::streams::Ready;
-use crate::venue::contract::{Instrument, Update};
+use crate::venue::contract::{Carried, Instrument, Update};
 
 /// How often kept rows and due last values are looked at. Far below the quarter of a second between two last values.
 const SWEEP: Duration = Duration::from_millis(20);
@@ -54,6 +54,7 @@ struct Inner {
 struct Counts {
     rows: Counter,
     conflated: Counter,
+    superseded: Counter,
     refused: Counter,
     last_values: Counter,
 }
@@ -85,6 +86,7 @@ impl Outlet {
             counts: Counts {
                 rows: counter!("tickwire_ingest_rows_total", "venue" => venue),
                 conflated: counter!("tickwire_ingest_conflated_rows_total", "venue" => venue),
+                superseded: counter!("tickwire_ingest_superseded_total", "venue" => venue),
                 refused: counter!("tickwire_ingest_publish_errors_total", "venue" => venue),
                 last_values: counter!("tickwire_ingest_last_values_total", "venue" => venue),
             },
@@ -101,7 +103,15 @@ impl Outlet {
             last.offer(update.symbol, row.clone(), now);
             self.send(update.symbol, row, unsent);
         }
-        self.counts.rows.increment(updates.len() as u64);
+        let counts = rows.take_counts();
+        self.counts.rows.increment(counts.applied);
+        self.counts.superseded.increment(counts.superseded);
+    }
+
+    /// The only socket of these symbols is gone: the next one may begin with orders of its own.
+    pub fn forget_orders(&self, symbols: &[Carried]) {
+        let mut inner = self.lock();
+        symbols.iter().for_each(|symbol| inner.rows.forget_orders(symbol.index));
     }
 
     /// Publishes a symbol's newest row, or remembers that it has to.

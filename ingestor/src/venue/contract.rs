@@ -2,11 +2,12 @@
 //! reads the answer, and its [`Session`] is a state machine without socket, clock or spawn. Bytes and time go in;
 //! updates, frames to send and the next deadline come out. One driver ([`crate::link`]) runs them all.
 
+use serde::{Deserialize, Serialize};
 use tickwire_common::decimal::Decimal;
 use tickwire_common::row::Row;
 use tickwire_common::symbol::Symbol;
 
-use super::facts::Facts;
+use super::facts::{Facts, RestLimits};
 
 /// Monotonic time in microseconds. Its zero is the driver's; only differences mean something.
 pub type Micros = u64;
@@ -21,8 +22,66 @@ pub struct Instrument {
     pub symbol: Symbol,
     /// The venue's own key, like `BTCUSDT`; also a name that clients may use.
     pub key: String,
+    /// What one unit is of, like `BTC`.
+    pub base: String,
+    /// What it is paid in, like `USDT`.
+    pub quote: String,
+    /// What kind of market it is.
+    pub kind: Kind,
     /// Smallest step of a price, in quote units.
     pub price_step: Option<Decimal>,
+}
+
+impl Instrument {
+    /// A pair that changes hands at once. `None` if the names make no symbol.
+    pub fn spot(base: &str, quote: &str, key: &str, price_step: Option<Decimal>) -> Option<Self> {
+        let symbol = Symbol::pair(base, quote).ok()?;
+        let (base, quote, key) = (base.to_owned(), quote.to_owned(), key.to_owned());
+        Some(Self { symbol, key, base, quote, kind: Kind::Spot, price_step })
+    }
+}
+
+/// Kinds of markets; the words are those of ccxt's `market.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `spot`: changes hands at once.
+    Spot,
+    /// `swap`: a future without an end, a perpetual.
+    Perpetual,
+    /// `future`: a future with an end.
+    Dated,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Spot, Self::Perpetual, Self::Dated];
+
+    /// ccxt's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::Perpetual => "swap",
+            Self::Dated => "future",
+        }
+    }
+}
+
+/// What was traded of an instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turnover {
+    /// The venue's own key, as in [`Instrument::key`].
+    pub key: String,
+    /// Volume of the last 24 h, in quote units.
+    pub quote_volume: Decimal,
+}
+
+impl Turnover {
+    /// Reads a volume; where it has more digits than a [`Decimal`] holds, its whole units are enough to rank it.
+    pub fn read(key: String, quote_volume: &str) -> Option<Self> {
+        let whole = || quote_volume.split_once('.').map_or(quote_volume, |(whole, _)| whole);
+        let read = Decimal::parse(quote_volume.as_bytes()).or_else(|_| Decimal::parse(whole().as_bytes()));
+        Some(Self { key, quote_volume: read.ok()? })
+    }
 }
 
 /// A question to a venue's REST interface.
@@ -32,6 +91,8 @@ pub struct RestRequest {
     pub post: bool,
     /// Official path and query, which is added to the venue's REST address.
     pub path: &'static str,
+    /// What it costs of the venue's [`RestLimits::weight`].
+    pub weight: u32,
     /// Largest answer that is read, in bytes.
     pub bytes_max: usize,
 }
@@ -96,6 +157,29 @@ pub trait Venue: Send + Sync {
     /// [`AnswerError`].
     fn instruments(&self, answer: &[u8]) -> Result<Vec<Instrument>, AnswerError>;
 
+    /// How the venue counts REST questions, if it says so.
+    fn rest_limits(&self) -> Option<&'static RestLimits> {
+        None
+    }
+
+    /// The weight limit that the answer to [`Venue::discovery`] announces, if it does.
+    fn announced_weight(&self, _answer: &[u8]) -> Option<u32> {
+        None
+    }
+
+    /// The question whose answer has the 24 h volumes, for a venue that can be asked for them.
+    fn turnover(&self) -> Option<RestRequest> {
+        None
+    }
+
+    /// Reads that answer.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    fn turnovers(&self, _answer: &[u8]) -> Result<Vec<Turnover>, AnswerError> {
+        Ok(Vec::new())
+    }
+
     /// The question to be asked before each connect, for a venue that hands out its socket's address.
     fn invitation(&self) -> Option<RestRequest> {
         None
@@ -108,8 +192,8 @@ pub trait Venue: Send + Sync {
     /// [`AnswerError`].
     fn endpoint(&self, ws_url: Option<&str>, answer: &[u8], nonce: u64) -> Result<Endpoint, AnswerError>;
 
-    /// A session for one connection.
-    fn session(&self, symbols: Vec<Carried>, endpoint: &Endpoint) -> Box<dyn Session>;
+    /// A session for one connection. It carries nothing until [`Session::subscribe`].
+    fn session(&self, endpoint: &Endpoint) -> Box<dyn Session>;
 }
 
 /// What arrived on the socket.
@@ -123,10 +207,18 @@ pub enum Frame<'a> {
     Ping,
 }
 
-/// The venue's protocol on one connection.
+/// The venue's protocol on one connection. Whatever it is asked for, it sends inside the venue's message budget.
 pub trait Session: Send {
-    /// The socket is open.
+    /// The socket is open; nothing is subscribed yet.
     fn opened(&mut self, now: Micros, out: &mut Out);
+
+    /// Carries these symbols too. Any time: what the venue does not take yet waits. Each of them is told as
+    /// [`Event::Acked`] (again, if it was carried already) or [`Event::Rejected`].
+    fn subscribe(&mut self, symbols: Vec<Carried>, now: Micros, out: &mut Out);
+
+    /// Carries these symbols, by [`Carried::index`], no longer: no update of them follows. The venue is told behind what
+    /// waits to be subscribed. Unknown ones are no mistake.
+    fn unsubscribe(&mut self, symbols: &[u32], now: Micros, out: &mut Out);
 
     /// A frame arrived.
     fn frame(&mut self, frame: Frame<'_>, now: Micros, out: &mut Out);
@@ -156,24 +248,77 @@ pub struct Update {
     pub symbol: u32,
     /// The fields that the message speaks of; absent ones stay as they were. `v` is 0: the board sets it.
     pub fields: Row,
+    /// Where they stand in the venue's own order.
+    pub orders: Orders,
+}
+
+/// Places in a venue's own order, one for each group of a row's fields: the same message has the same places on every
+/// connection and in every process. `ts` belongs to no group; it only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// Of `price`.
+    pub price: i64,
+    /// Of `bid` and `ask`.
+    pub quote: i64,
+    /// Of `change`, `percent_change`, `volume`, `high` and `low`.
+    pub stats: i64,
+}
+
+impl Orders {
+    /// The place of a group that the message does not speak of.
+    pub const SILENT: i64 = i64::MIN;
+
+    /// The place of a group that another message tells better: taken only while nothing better is known.
+    pub const WEAK: i64 = 0;
+
+    /// Says nothing of any group.
+    pub const NONE: Self = Self { price: Self::SILENT, quote: Self::SILENT, stats: Self::SILENT };
+
+    /// The place that a venue's id or time gives. One below zero (the venue's word for "there is none") is weak.
+    #[inline]
+    pub fn of(id: i64) -> i64 {
+        id.saturating_add(1).max(Self::WEAK)
+    }
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 /// What happened on a connection besides prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Every subscription has been answered.
-    Subscribed,
-    /// The venue does not carry this symbol; the others go on.
+    /// The venue has taken every subscription of these symbols.
+    Acked {
+        /// [`Carried::index`] of each.
+        symbols: Vec<u32>,
+    },
+    /// The first news of a symbol since it was asked for. Its update is in the same [`Out`].
+    Live {
+        /// [`Carried::index`].
+        symbol: u32,
+    },
+    /// The venue does not carry this symbol on this connection, which forgets it; the others go on.
     Rejected {
         /// [`Carried::index`].
         symbol: u32,
+        /// Whether only this connection is full: another one may take it.
+        full: bool,
         /// The venue's words.
         reason: String,
     },
+    /// The venue has taken the subscription, yet nothing came for too long. The session asks for it anew, with growing
+    /// pauses; there is nothing to do but count.
+    Quiet {
+        /// [`Carried::index`].
+        symbol: u32,
+    },
+    /// The venue has said that it will close the connection: replace it before that. It works until then.
+    Retire,
     /// A frame of a known kind that carries no price for us.
     Ignored(&'static str),
-    /// A message older than what its stream has told already.
-    Superseded(&'static str),
     /// A frame that cannot be read. Counted and skipped.
     Garbage(&'static str),
     /// The connection is of no more use.
@@ -193,15 +338,15 @@ pub enum Reason {
     Io,
     /// The venue never said that the session is open.
     Welcome,
-    /// A subscription was not answered.
+    /// A request was not answered, nor when it was asked again.
     Ack,
-    /// Subscribed, yet no price came.
+    /// Subscribed, yet not one price came on the whole connection.
     FirstData,
     /// Nothing at all came for too long.
     Silence,
     /// A ping was not answered.
     Pong,
-    /// The venue said that it will shut down or refuses the session.
+    /// The venue refuses the session, or has said that it will shut down.
     Goodbye,
 }
 

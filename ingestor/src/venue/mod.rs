@@ -5,6 +5,7 @@ pub mod contract;
 pub mod facts;
 pub mod requests;
 pub mod scan;
+pub mod subscriptions;
 pub mod watch;
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
-//! The requests of one connection: waiting, paced inside the venue's message budget, sent, answered. Knows no frame
+//! The requests of one connection: ids, the venue's message budget, and which answers are still owed. Knows no frame
 //! format and no clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::contract::Micros;
 
 /// Requests of type `B`, named by the ids they were sent with.
 #[derive(Debug)]
 pub struct Requests<B> {
-    waiting: VecDeque<B>,
     sent: BTreeMap<u64, (B, Micros)>,
     last_id: u64,
     interval: Micros,
@@ -20,17 +19,7 @@ impl<B> Requests<B> {
     /// At most one message every `interval`; an answer is due within `timeout`. Evenly spaced messages stay inside the
     /// venue's window even where the network bunches a few of them.
     pub fn new(interval: Micros, timeout: Micros) -> Self {
-        Self { waiting: VecDeque::new(), sent: BTreeMap::new(), last_id: 0, interval, timeout, next_at: 0 }
-    }
-
-    /// Adds a request to be sent.
-    pub fn push(&mut self, request: B) {
-        self.waiting.push_back(request);
-    }
-
-    /// The waiting requests.
-    pub fn waiting_mut(&mut self) -> &mut VecDeque<B> {
-        &mut self.waiting
+        Self { sent: BTreeMap::new(), last_id: 0, interval, timeout, next_at: 0 }
     }
 
     /// Books a message that goes out anyway (a ping, a pong): the next request waits for one more interval.
@@ -49,15 +38,22 @@ impl<B> Requests<B> {
         self.last_id
     }
 
-    /// The request that may be sent now, with its id.
-    pub fn due(&mut self, now: Micros) -> Option<(u64, &B)> {
-        if now < self.next_at {
-            return None;
-        }
-        let request = self.waiting.pop_front()?;
+    /// Whether an id was given out here.
+    pub fn is_ours(&self, id: u64) -> bool {
+        (1..=self.last_id).contains(&id)
+    }
+
+    /// When the next request may go.
+    pub fn next_send(&self) -> Micros {
+        self.next_at
+    }
+
+    /// Books a request that goes out now, and names it.
+    pub fn send(&mut self, request: B, now: Micros) -> u64 {
         self.spend(now);
         let id = self.take_id();
-        Some((id, &self.sent.entry(id).or_insert((request, now)).0))
+        self.sent.insert(id, (request, now));
+        id
     }
 
     /// Takes the request that was answered; `None` for an id that is not open.
@@ -65,25 +61,15 @@ impl<B> Requests<B> {
         self.sent.remove(&id).map(|(request, _)| request)
     }
 
-    /// Whether a request has waited too long for its answer.
-    pub fn overdue(&self, now: Micros) -> bool {
-        self.oldest().is_some_and(|at| now >= at + self.timeout)
-    }
-
-    /// Whether every request has been sent and answered.
-    pub fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.sent.is_empty()
-    }
-
-    /// When to look again.
-    pub fn next_deadline(&self) -> Option<Micros> {
-        let send = (!self.waiting.is_empty()).then_some(self.next_at);
-        let answer = self.oldest().map(|at| at + self.timeout);
-        [send, answer].into_iter().flatten().min()
-    }
-
-    fn oldest(&self) -> Option<Micros> {
+    /// Takes a request that has waited too long for its answer.
+    pub fn overdue(&mut self, now: Micros) -> Option<B> {
         // Ids grow with time, so the first is the oldest.
-        self.sent.first_key_value().map(|(_, (_, at))| *at)
+        let oldest = self.sent.first_entry().filter(|oldest| now >= oldest.get().1 + self.timeout)?;
+        Some(oldest.remove().0)
+    }
+
+    /// When the next answer is overdue.
+    pub fn next_timeout(&self) -> Option<Micros> {
+        self.sent.first_key_value().map(|(_, (_, at))| *at + self.timeout)
     }
 }

@@ -22,17 +22,29 @@ pub(crate) struct Sim {
     pub(crate) sent: Vec<(Micros, serde_json::Value)>,
     pub(crate) events: Vec<Event>,
     pub(crate) rows: Rows,
+    /// Updates that were news.
     pub(crate) updates: usize,
 }
 
 impl Sim {
-    /// A session on a socket that has just been opened.
-    pub(crate) fn open(session: impl Session + 'static, symbols: usize) -> Self {
-        let rows = Rows::new(symbols);
+    /// A session on a socket that has just been opened, asked for these symbols.
+    pub(crate) fn open(session: impl Session + 'static, keys: &[&str]) -> Self {
+        let rows = Rows::new(keys.len());
         let mut sim =
             Self { session: Box::new(session), now: 7, sent: vec![], events: vec![], rows, updates: 0 };
         sim.call(|session, now, out| session.opened(now, out));
+        sim.subscribe(carried(keys));
         sim
+    }
+
+    pub(crate) fn subscribe(&mut self, symbols: Vec<Carried>) {
+        let most = symbols.iter().map(|symbol| symbol.index + 1).max().unwrap_or_default();
+        self.rows.grow(most);
+        self.call(|session, now, out| session.subscribe(symbols, now, out));
+    }
+
+    pub(crate) fn unsubscribe(&mut self, symbols: &[u32]) {
+        self.call(|session, now, out| session.unsubscribe(symbols, now, out));
     }
 
     fn call(&mut self, step: impl FnOnce(&mut dyn Session, Micros, &mut Out)) {
@@ -42,9 +54,15 @@ impl Sim {
         self.sent.extend(out.send.iter().map(|text| (self.now, parsed(text))));
         self.events.extend(out.events);
         for update in out.updates {
-            self.rows.apply(&update, self.now).expect("an update of a symbol that is carried");
-            self.updates += 1;
+            self.updates += usize::from(self.rows.apply(&update, self.now).is_some());
         }
+    }
+
+    /// Updates that said nothing new, since it was last asked.
+    pub(crate) fn superseded(&mut self) -> u64 {
+        let counts = self.rows.take_counts();
+        assert_eq!(counts.foreign, 0, "an update of a symbol that nobody asked for");
+        counts.superseded
     }
 
     pub(crate) fn text(&mut self, frame: &str) {
@@ -53,6 +71,10 @@ impl Sim {
 
     pub(crate) fn frame(&mut self, frame: Frame<'_>) {
         self.call(|session, now, out| session.frame(frame, now, out));
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Micros> {
+        self.session.next_deadline()
     }
 
     /// Lets time pass, with every deadline on the way, until the session gives up.
@@ -73,6 +95,23 @@ impl Sim {
         self.events
             .iter()
             .find_map(|event| if let Event::Reconnect(reason) = event { Some(*reason) } else { None })
+    }
+
+    /// What was told besides first news.
+    pub(crate) fn told(&self) -> Vec<Event> {
+        self.events.iter().filter(|event| !matches!(event, Event::Live { .. })).cloned().collect()
+    }
+
+    /// Symbols that the venue has taken, in the order it did.
+    pub(crate) fn acked(&self) -> Vec<u32> {
+        let acked = |event: &Event| if let Event::Acked { symbols } = event { symbols.clone() } else { vec![] };
+        self.events.iter().flat_map(acked).collect()
+    }
+
+    /// Symbols that were found quiet.
+    pub(crate) fn quiet(&self) -> Vec<u32> {
+        let quiet = |event: &Event| if let Event::Quiet { symbol } = event { Some(*symbol) } else { None };
+        self.events.iter().filter_map(quiet).collect()
     }
 
     /// Symbols that the venue refused.

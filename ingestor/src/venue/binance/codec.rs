@@ -71,13 +71,13 @@ pub struct Ticker {
     pub low: Option<Decimal>,
 }
 
-/// The answer to SUBSCRIBE.
+/// The answer to SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The request's id, if it was one of ours.
     pub id: Option<u64>,
-    /// The venue's words if it refused.
-    pub refused: Option<String>,
+    /// The venue's code and words if it refused.
+    pub refused: Option<(i64, String)>,
 }
 
 /// Reads one text frame.
@@ -223,6 +223,6 @@ struct Refusal {
 fn reply(frame: &[u8]) -> Result<Message<'_>, Malformed> {
     let frame: ReplyFrame = serde_json::from_slice(frame).map_err(|_| Malformed::Syntax)?;
     let flat = frame.code.map(|code| Refusal { code, msg: frame.msg.unwrap_or_default() });
-    let refused = frame.error.or(flat).map(|refusal| format!("{}: {}", refusal.code, refusal.msg));
+    let refused = frame.error.or(flat).map(|refusal| (refusal.code, refusal.msg));
     Ok(Message::Reply(Reply { id: frame.id.and_then(|id| id.as_u64()), refused }))
 }

@@ -1,198 +1,167 @@
-//! Binance's protocol on one connection: batched SUBSCRIBE inside the message budget, answers, and three streams a
-//! symbol brought into one order. Official page: binance-spot-api-docs, `web-socket-streams.md`.
+//! Binance's protocol on one connection: SUBSCRIBE and UNSUBSCRIBE with answers by id, and three streams a symbol.
+//! Official page: binance-spot-api-docs, `web-socket-streams.md`.
 //!
 //! Who moves what: the newest trade moves `price`, be it told by `@trade` or by `@ticker` (`L` names the trade of
-//! `c`); `@bookTicker` moves `bid` and `ask`, and `@ticker` only until the first of it; `ts` never goes back.
-
-use std::collections::HashMap;
+//! `c`); `@bookTicker` moves `bid` and `ask`, and `@ticker` only while no `@bookTicker` is known.
 
 use serde_json::json;
 use tickwire_common::row::Row;
 
 use super::codec::{self, Book, Message, Reply, Ticker, Trade};
 use super::facts;
-use crate::venue::contract::{Carried, Event, Frame, Micros, Out, Reason, Session, Update};
-use crate::venue::requests::Requests;
+use crate::venue::contract::{Carried, Event, Frame, Micros, Orders, Out, Reason, Session, Update};
+use crate::venue::subscriptions::{Refusal, Request, Subscriptions};
 use crate::venue::watch::Watch;
 
-/// What a symbol's streams have told on this connection.
-#[derive(Debug)]
-struct Told {
-    index: u32,
-    stream: String,
-    trade_id: i64,
-    book_id: Option<i64>,
-    ticker_ms: i64,
-    event_ms: i64,
-}
+/// The code of "Too many subscriptions" (undocumented; unicorn-binance-websocket-api, issue 17).
+const TOO_MANY: i64 = 4;
 
 /// The session of one socket.
 #[derive(Debug)]
 pub struct BinanceSession {
-    symbols: Vec<Told>,
-    by_stream: HashMap<Box<[u8]>, usize>,
-    /// Each request is a range of `symbols`.
-    requests: Requests<std::ops::Range<usize>>,
+    subscriptions: Subscriptions,
+    /// From the open socket on.
     watch: Option<Watch>,
 }
 
 impl BinanceSession {
-    /// A session that carries these symbols.
-    pub fn new(symbols: Vec<Carried>) -> Self {
-        let symbols: Vec<Told> = symbols.into_iter().map(Told::nothing).collect();
-        let by_stream =
-            symbols.iter().enumerate().map(|(at, told)| (told.stream.as_bytes().into(), at)).collect();
-        let requests = Requests::new(facts::MESSAGE_INTERVAL, facts::ACK_TIMEOUT);
-        Self { symbols, by_stream, requests, watch: None }
+    /// A session that carries nothing.
+    pub fn new() -> Self {
+        Self { subscriptions: Subscriptions::new(&facts::SHAPE), watch: None }
     }
 
-    fn read(&mut self, frame: &[u8], out: &mut Out) {
+    fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
-            Ok(Message::Book(stream, book)) => self.with(stream, out, |told| told.book(book)),
-            Ok(Message::Trade(stream, trade)) => self.with(stream, out, |told| told.trade(trade)),
-            Ok(Message::Ticker(stream, ticker)) => self.with(stream, out, |told| told.ticker(ticker)),
-            Ok(Message::Reply(reply)) => self.reply(reply, out),
-            Ok(Message::Shutdown) => out.events.push(Event::Reconnect(Reason::Goodbye)),
+            Ok(Message::Book(name, book)) => self.tell(name, facts::BOOK_TICKER, of_book(book), out),
+            Ok(Message::Trade(name, trade)) => self.tell(name, facts::TRADE, of_trade(trade), out),
+            Ok(Message::Ticker(name, ticker)) => self.tell(name, facts::TICKER, of_ticker(ticker), out),
+            Ok(Message::Reply(reply)) => self.reply(&reply, now, out),
+            Ok(Message::Shutdown) => out.events.push(Event::Retire),
             Ok(Message::Other(kind)) => out.events.push(Event::Ignored(kind)),
             Err(malformed) => out.events.push(Event::Garbage(malformed.as_str())),
         }
     }
 
     #[inline]
-    fn with(
-        &mut self,
-        stream: &[u8],
-        out: &mut Out,
-        tell: impl FnOnce(&mut Told) -> Result<Row, &'static str>,
-    ) {
-        let Some(told) = self.by_stream.get(stream).and_then(|at| self.symbols.get_mut(*at)) else {
-            out.events.push(Event::Ignored("unknown_symbol"));
-            return;
-        };
-        match tell(told) {
-            Ok(fields) => {
-                out.updates.push(Update { symbol: told.index, fields });
-                if let Some(watch) = &mut self.watch {
-                    watch.data();
-                }
-            }
-            Err(stream) => out.events.push(Event::Superseded(stream)),
+    fn tell(&mut self, name: &[u8], topic: usize, (fields, orders): (Row, Orders), out: &mut Out) {
+        match self.subscriptions.heard(name, topic, out) {
+            Ok(symbol) => out.updates.push(Update { symbol, fields, orders }),
+            Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
 
-    fn reply(&mut self, reply: Reply, out: &mut Out) {
-        let Some(batch) = reply.id.and_then(|id| self.requests.answered(id)) else {
+    fn reply(&mut self, reply: &Reply, now: Micros, out: &mut Out) {
+        let known = reply.id.is_some_and(|id| match &reply.refused {
+            None => self.subscriptions.taken(id, now, out),
+            Some((code, words)) => {
+                let refusal = if *code == TOO_MANY { Refusal::Full } else { Refusal::Some };
+                self.subscriptions.refused(id, refusal, &format!("{code}: {words}"), out)
+            }
+        });
+        if !known {
             out.events.push(Event::Ignored("foreign_reply"));
-            return;
-        };
-        if let Some(reason) = reply.refused {
-            let refused = self.symbols.get(batch).unwrap_or_default();
-            let rejected = |told: &Told| Event::Rejected { symbol: told.index, reason: reason.clone() };
-            out.events.extend(refused.iter().map(rejected));
         }
-        if self.requests.is_done() {
-            out.events.push(Event::Subscribed);
-        }
+        self.send_due(now, out);
     }
 
     fn send_due(&mut self, now: Micros, out: &mut Out) {
-        while let Some((id, batch)) = self.requests.due(now) {
-            let batch = self.symbols.get(batch.clone()).unwrap_or_default();
-            let streams = batch.iter().flat_map(|told| {
-                ["trade", "bookTicker", "ticker"].map(|stream| format!("{}@{stream}", told.stream))
-            });
-            let streams: Vec<String> = streams.collect();
-            out.send.push(json!({"method": "SUBSCRIBE", "params": streams, "id": id}).to_string());
+        if self.watch.is_some() {
+            self.subscriptions.send_due(now, out, write);
         }
+    }
+}
+
+impl Default for BinanceSession {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Session for BinanceSession {
     fn opened(&mut self, now: Micros, out: &mut Out) {
-        self.watch = Some(Watch::new(now, facts::FIRST_DATA, facts::SILENCE));
-        let len = self.symbols.len();
-        for start in (0..len).step_by(facts::SYMBOLS_PER_SUBSCRIBE) {
-            self.requests.push(start..len.min(start + facts::SYMBOLS_PER_SUBSCRIBE));
-        }
+        self.watch = Some(Watch::new(now, facts::SILENCE));
         self.send_due(now, out);
     }
 
+    fn subscribe(&mut self, symbols: Vec<Carried>, now: Micros, out: &mut Out) {
+        // Stream names are lower case; only ASCII letters have one at this venue.
+        let symbols = symbols.into_iter().map(|symbol| (symbol.index, symbol.key.to_ascii_lowercase()));
+        self.subscriptions.subscribe(symbols, now, out);
+        self.send_due(now, out);
+    }
+
+    fn unsubscribe(&mut self, symbols: &[u32], now: Micros, out: &mut Out) {
+        self.subscriptions.unsubscribe(symbols);
+        self.send_due(now, out);
+    }
+
+    #[inline]
     fn frame(&mut self, frame: Frame<'_>, now: Micros, out: &mut Out) {
         if let Some(watch) = &mut self.watch {
             watch.heard(now);
         }
         match frame {
-            Frame::Text(text) => self.read(text, out),
+            Frame::Text(text) => self.read(text, now, out),
             Frame::Binary(_) => out.events.push(Event::Garbage("binary")),
-            Frame::Ping => self.requests.spend(now),
+            Frame::Ping => self.subscriptions.spend(now),
         }
     }
 
     fn deadline(&mut self, now: Micros, out: &mut Out) {
+        let Some(watch) = &self.watch else { return };
+        let silent = watch.is_silent(now).then_some(Reason::Silence);
+        let wrong = silent.or_else(|| self.subscriptions.deadline(now, out));
         self.send_due(now, out);
-        let late = self.requests.overdue(now).then_some(Reason::Ack);
-        let wrong = late.or_else(|| self.watch.as_ref()?.check(now));
         out.events.extend(wrong.map(Event::Reconnect));
     }
 
     fn next_deadline(&self) -> Option<Micros> {
-        let watch = self.watch.as_ref().map(Watch::next_deadline);
-        [watch, self.requests.next_deadline()].into_iter().flatten().min()
+        let silence = self.watch.as_ref()?.next_deadline();
+        Some(self.subscriptions.next_deadline().map_or(silence, |at| at.min(silence)))
     }
 }
 
-impl Told {
-    fn nothing(symbol: Carried) -> Self {
-        // Stream names are lower case; only ASCII letters have one at this venue.
-        let stream = symbol.key.to_ascii_lowercase();
-        Self { index: symbol.index, stream, trade_id: -1, book_id: None, ticker_ms: 0, event_ms: 0 }
-    }
+fn write(request: &Request<'_>) -> String {
+    let method = if request.subscribe { "SUBSCRIBE" } else { "UNSUBSCRIBE" };
+    let stream = |(topic, name): &(usize, &str)| {
+        let kind = facts::STREAMS.get(*topic).copied().unwrap_or_default();
+        format!("{name}@{kind}")
+    };
+    let streams: Vec<String> = request.units.iter().map(stream).collect();
+    json!({"method": method, "params": streams, "id": request.id}).to_string()
+}
 
-    #[inline]
-    fn book(&mut self, book: Book) -> Result<Row, &'static str> {
-        if self.book_id.is_some_and(|id| book.id <= id) {
-            return Err("book_ticker");
-        }
-        self.book_id = Some(book.id);
-        Ok(Row { bid: book.bid, ask: book.ask, ..Row::default() })
-    }
+#[inline]
+fn of_book(book: Book) -> (Row, Orders) {
+    let fields = Row { bid: book.bid, ask: book.ask, ..Row::default() };
+    (fields, Orders { quote: Orders::of(book.id), ..Orders::NONE })
+}
 
-    #[inline]
-    fn trade(&mut self, trade: Trade) -> Result<Row, &'static str> {
-        if trade.id <= self.trade_id {
-            return Err("trade");
-        }
-        self.trade_id = trade.id;
-        Ok(Row { price: trade.price, ts: self.event(trade.event_ms), ..Row::default() })
-    }
+#[inline]
+fn of_trade(trade: Trade) -> (Row, Orders) {
+    let fields = Row { price: trade.price, ts: unix_ms(trade.event_ms), ..Row::default() };
+    (fields, Orders { price: Orders::of(trade.id), ..Orders::NONE })
+}
 
-    fn ticker(&mut self, ticker: Ticker) -> Result<Row, &'static str> {
-        if ticker.event_ms < self.ticker_ms {
-            return Err("ticker");
-        }
-        self.ticker_ms = ticker.event_ms;
-        let price = if ticker.last_trade_id >= self.trade_id { ticker.price } else { None };
-        self.trade_id = self.trade_id.max(ticker.last_trade_id);
-        let (bid, ask) = if self.book_id.is_some() { (None, None) } else { (ticker.bid, ticker.ask) };
-        Ok(Row {
-            price,
-            bid,
-            ask,
-            change: ticker.change,
-            percent_change: ticker.percent_change,
-            volume: ticker.volume,
-            high: ticker.high,
-            low: ticker.low,
-            ts: self.event(Some(ticker.event_ms)),
-            ..Row::default()
-        })
-    }
+fn of_ticker(ticker: Ticker) -> (Row, Orders) {
+    let fields = Row {
+        price: ticker.price,
+        bid: ticker.bid,
+        ask: ticker.ask,
+        change: ticker.change,
+        percent_change: ticker.percent_change,
+        volume: ticker.volume,
+        high: ticker.high,
+        low: ticker.low,
+        ts: unix_ms(Some(ticker.event_ms)),
+        ..Row::default()
+    };
+    // A ticker names no book id: what it says of the book is old as soon as one does.
+    let (price, stats) = (Orders::of(ticker.last_trade_id), Orders::of(ticker.event_ms));
+    (fields, Orders { price, quote: Orders::WEAK, stats })
+}
 
-    /// The event time, unless a newer one was told.
-    #[inline]
-    fn event(&mut self, ms: Option<i64>) -> Option<u64> {
-        let ms = ms.filter(|ms| *ms >= self.event_ms)?;
-        self.event_ms = ms;
-        u64::try_from(ms).ok()
-    }
+#[inline]
+fn unix_ms(ms: Option<i64>) -> Option<u64> {
+    u64::try_from(ms?).ok()
 }

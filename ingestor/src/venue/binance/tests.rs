@@ -6,8 +6,8 @@ use tickwire_common::row::Row;
 use super::codec::{self, Message};
 use super::session::BinanceSession;
 use super::{Binance, facts};
-use crate::venue::contract::{AnswerError, Event, Frame, Reason, SECOND, Venue};
-use crate::venue::testing::{Sim, carried, scrambled, survive_noise};
+use crate::venue::contract::{AnswerError, Event, Frame, Micros, Reason, SECOND, Venue};
+use crate::venue::testing::{Sim, scrambled, survive_noise};
 
 const RECORDED_2024: &str = include_str!("fixtures/btcusdt-20240808.jsonl");
 const RECORDED_2023: &str = include_str!("fixtures/btcusdt-20230405.jsonl");
@@ -15,7 +15,15 @@ const RECORDED_2021: &str = include_str!("fixtures/four-symbols-20211012.jsonl")
 const SHAPES_2026: &str = include_str!("fixtures/shapes-20261006.jsonl");
 
 fn open(keys: &[&str]) -> Sim {
-    Sim::open(BinanceSession::new(carried(keys)), keys.len())
+    Sim::open(BinanceSession::new(), keys)
+}
+
+/// Answers every request that was sent and not yet answered; `from` counts them.
+fn answer(sim: &mut Sim, from: &mut usize) {
+    while let Some((_, request)) = sim.sent.get(*from).cloned() {
+        *from += 1;
+        sim.text(&json!({"result": null, "id": request["id"]}).to_string());
+    }
 }
 
 fn d(text: &str) -> Option<Decimal> {
@@ -77,7 +85,8 @@ fn the_last_row_is_what_another_reading_of_the_recording_gives() {
     }
     assert_eq!(Row { v: 0, ..sim.row(0) }, expected);
     assert_eq!(sim.updates, 180);
-    assert_eq!(sim.events, vec![Event::Ignored("depth"); 3]);
+    assert_eq!(sim.told(), vec![Event::Ignored("depth"); 3]);
+    assert_eq!(sim.events.iter().filter(|event| **event == Event::Live { symbol: 0 }).count(), 1);
 }
 
 #[test]
@@ -118,79 +127,184 @@ fn nothing_goes_back() {
         sim.text(frame);
     }
     assert_eq!(sim.updates, 4, "only the newest of the reversed book tickers");
-    assert_eq!(sim.events.iter().filter(|event| **event == Event::Superseded("trade")).count(), 2);
-    assert_eq!(sim.events.iter().filter(|event| **event == Event::Superseded("book_ticker")).count(), 119);
+    assert_eq!(sim.superseded(), 119 + 2, "book tickers and trades");
+}
+
+fn keys(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("S{n}USDT")).collect()
 }
 
 #[test]
 fn subscriptions_are_batched_and_answered() {
-    let keys: Vec<String> = (0..facts::SYMBOLS_PER_SOCKET).map(|n| format!("S{n}USDT")).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let mut sim = open(&keys);
-    sim.pass(3 * SECOND);
-    assert_eq!(sim.sent.len(), 5);
+    let keys = keys(facts::SYMBOLS_PER_SOCKET);
+    let mut sim = open(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    sim.pass(SECOND);
+    assert_eq!(sim.sent.len(), 3, "a full socket is asked for within a second");
     let (_, first) = &sim.sent[0];
     assert_eq!(first["method"], "SUBSCRIBE");
     assert_eq!(
         first["params"].as_array().unwrap()[..4],
         [json!("s0usdt@trade"), json!("s0usdt@bookTicker"), json!("s0usdt@ticker"), json!("s1usdt@trade")]
     );
-    let streams: usize = sim.sent.iter().map(|(_, frame)| frame["params"].as_array().unwrap().len()).sum();
-    assert_eq!(streams, 900);
-    for id in 1..=5 {
-        assert_eq!(sim.events, [], "before the last answer");
-        sim.text(&format!(r#"{{"result":null,"id":{id}}}"#));
-    }
-    assert_eq!(sim.events, [Event::Subscribed]);
+    let lens = sim.sent.iter().map(|(_, frame)| frame["params"].as_array().unwrap().len());
+    assert_eq!(lens.sum::<usize>(), 900);
+    assert!(sim.sent.iter().all(|(_, frame)| frame.to_string().len() <= facts::SUBSCRIBE_BYTES_MAX));
+    answer(&mut sim, &mut 0);
+    assert_eq!(sim.acked(), (0..300).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_refusal_in_either_shape_names_its_symbols() {
+fn long_names_make_shorter_lists() {
+    let keys: Vec<String> = (0..200).map(|n| format!("{}{n}USDT", "币安人生".repeat(3))).collect();
+    let mut sim = open(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    sim.pass(3 * SECOND);
+    let lens: Vec<usize> = sim.sent.iter().map(|(_, frame)| frame.to_string().len()).collect();
+    let margin = 60;
+    assert!(lens.iter().all(|len| *len <= facts::SUBSCRIBE_BYTES_MAX + margin), "{lens:?}");
+}
+
+#[test]
+fn too_many_in_either_shape_names_its_symbols() {
     for refusal in [
         r#"{"error":{"code":4,"msg":"Too many subscriptions"},"id":1}"#,
         r#"{"code":4,"msg":"Too many subscriptions","id":1}"#,
     ] {
         let mut sim = open(&["AUSDT", "BUSDT"]);
         sim.text(refusal);
-        assert_eq!(sim.rejected(), [0, 1]);
-        assert_eq!(sim.reconnect(), None);
-        let Event::Rejected { reason, .. } = &sim.events[0] else { panic!("{:?}", sim.events) };
-        assert_eq!(reason, "4: Too many subscriptions");
+        let reason = "4: Too many subscriptions".to_owned();
+        let rejected = |symbol| Event::Rejected { symbol, full: true, reason: reason.clone() };
+        assert_eq!(sim.events, [rejected(0), rejected(1)]);
+        sim.pass(5 * SECOND);
+        assert_eq!(sim.sent.len(), 1);
     }
 }
 
 #[test]
-fn the_watchdogs_bite() {
-    let mut sim = open(&["BTCUSDT"]);
-    sim.pass(60 * SECOND);
-    assert_eq!((sim.reconnect(), sim.now), (Some(Reason::Ack), 7 + facts::ACK_TIMEOUT));
+fn a_stream_that_is_refused_costs_its_symbol_alone() {
+    let mut sim = open(&["AUSDT", "B\"AD", "CUSDT"]);
+    let mut at = 0;
+    for _ in 0..40 {
+        while let Some((_, request)) = sim.sent.get(at).cloned() {
+            at += 1;
+            let bad = request["params"].to_string().contains("b\\\"ad") && request["method"] == "SUBSCRIBE";
+            let error = json!({"error": {"code": 2, "msg": "Invalid request"}, "id": request["id"]});
+            let taken = json!({"result": null, "id": request["id"]});
+            sim.text(&if bad { error } else { taken }.to_string());
+        }
+        sim.pass(SECOND / 2);
+    }
+    assert_eq!(sim.rejected(), [1]);
+    let mut acked = sim.acked();
+    acked.sort_unstable();
+    assert_eq!(acked, [0, 2]);
+}
 
+#[test]
+fn an_unanswered_request_is_asked_again_once() {
     let mut sim = open(&["BTCUSDT"]);
+    sim.pass(facts::ACK_TIMEOUT);
+    assert_eq!(sim.sent.len(), 2);
+    assert_eq!(sim.sent[0].1["params"], sim.sent[1].1["params"]);
     sim.text(r#"{"result":null,"id":1}"#);
+    assert_eq!(sim.told(), [Event::Ignored("foreign_reply")], "too late");
+    sim.pass(60 * SECOND);
+    assert_eq!((sim.reconnect(), sim.now), (Some(Reason::Ack), 7 + 2 * facts::ACK_TIMEOUT));
+}
+
+#[test]
+fn a_socket_without_any_data_is_left() {
+    let mut sim = open(&["BTCUSDT", "ETHUSDT"]);
+    answer(&mut sim, &mut 0);
     sim.pass(60 * SECOND);
     assert_eq!((sim.reconnect(), sim.now), (Some(Reason::FirstData), 7 + facts::FIRST_DATA));
+    assert_eq!(sim.quiet(), []);
+    let mut sim = open(&[]);
+    sim.pass(60 * SECOND);
+    assert_eq!(sim.reconnect(), None, "nothing was asked for");
+}
 
+#[test]
+fn a_quiet_symbol_is_found_and_asked_for_with_growing_pauses() {
+    let mut sim = open(&["BTCUSDT", "ETHUSDT"]);
+    let mut answered = 0;
+    answer(&mut sim, &mut answered);
+    sim.text(&ticker(1, "1"));
+    // Trades alone are no sign of the stream that is always spoken on.
+    sim.text(&trade(1, "1").replace("btc", "eth"));
+    let mut found: Vec<Micros> = Vec::new();
+    for _ in 0..facts::FIRST_DATA * 8 / SECOND {
+        let before = sim.quiet().len();
+        sim.pass(SECOND);
+        sim.frame(Frame::Ping);
+        answer(&mut sim, &mut answered);
+        if sim.quiet().len() > before {
+            found.push((sim.now - 7) / SECOND);
+        }
+    }
+    assert_eq!(sim.quiet(), [1, 1, 1]);
+    assert_eq!(sim.reconnect(), None);
+    let pauses: Vec<Micros> = found.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(found[0] == 30 && (60..66).contains(&pauses[0]) && (120..126).contains(&pauses[1]), "{found:?}");
+    let methods: Vec<_> = sim.sent.iter().map(|(_, frame)| frame["method"].as_str().unwrap()).collect();
+    assert_eq!(methods[..3], ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"]);
+    assert_eq!(sim.sent[1].1["params"], json!(["ethusdt@ticker"]), "and nothing that works");
+    sim.text(&ticker(1, "1").replace("btc", "eth"));
+    sim.pass(20 * SECOND);
+    sim.frame(Frame::Ping);
+    let quiet = sim.quiet().len();
+    for _ in 0..60 {
+        sim.pass(20 * SECOND);
+        sim.frame(Frame::Ping);
+        answer(&mut sim, &mut answered);
+    }
+    assert_eq!((sim.quiet().len(), sim.reconnect()), (quiet, None));
+}
+
+#[test]
+fn silence_is_found_and_a_quiet_market_with_pings_is_alive() {
     let mut sim = open(&["BTCUSDT"]);
-    sim.text(r#"{"result":null,"id":1}"#);
-    sim.text(&trade(1, "1"));
+    answer(&mut sim, &mut 0);
+    sim.text(&ticker(1, "1"));
     for _ in 0..100 {
         sim.pass(20 * SECOND);
         sim.frame(Frame::Ping);
     }
-    assert_eq!(sim.reconnect(), None, "a quiet market with pings is alive");
+    assert_eq!(sim.reconnect(), None);
     sim.pass(facts::SILENCE);
     assert_eq!(sim.reconnect(), Some(Reason::Silence));
 }
 
 #[test]
-fn a_server_that_shuts_down_is_left() {
+fn symbols_come_and_go() {
+    let mut sim = open(&["BTCUSDT", "ETHUSDT"]);
+    let mut answered = 0;
+    answer(&mut sim, &mut answered);
+    sim.unsubscribe(&[0]);
+    sim.text(&trade(1, "1"));
+    assert_eq!((sim.updates, sim.told().last()), (0, Some(&Event::Ignored("unsubscribed_symbol"))));
+    sim.subscribe(vec![crate::venue::contract::Carried { index: 5, key: "BTCUSDT".to_owned() }]);
+    assert_eq!(sim.told().last(), Some(&Event::Acked { symbols: vec![5] }), "it had not left yet");
+    sim.text(&trade(1, "1"));
+    assert_eq!(sim.row(5).price, d("1"), "under its new number");
+    sim.unsubscribe(&[5, 77]);
+    sim.pass(SECOND);
+    assert_eq!(sim.sent.last().unwrap().1["method"], "UNSUBSCRIBE");
+    answer(&mut sim, &mut answered);
+    sim.text(&trade(2, "2"));
+    assert_eq!(sim.told().last(), Some(&Event::Ignored("unknown_symbol")));
+}
+
+#[test]
+fn a_server_that_will_shut_down_is_to_be_replaced() {
     for frame in [
         r#"{"e":"serverShutdown","E":1791284980615}"#,
         r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1791284980615}}"#,
     ] {
         let mut sim = open(&["BTCUSDT"]);
         sim.text(frame);
-        assert_eq!(sim.reconnect(), Some(Reason::Goodbye));
+        assert_eq!(sim.told(), [Event::Retire]);
+        sim.text(&trade(1, "1"));
+        assert_eq!(sim.updates, 1, "and works until then");
     }
 }
 
@@ -249,9 +363,8 @@ fn the_configured_origin_keeps_its_prefix() {
 proptest! {
     #[test]
     fn never_more_messages_than_the_budget(symbols in 1usize..=300, gaps in prop::collection::vec(400_000u64..30_000_000, 0..20)) {
-        let keys: Vec<String> = (0..symbols).map(|n| format!("S{n}")).collect();
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let mut sim = open(&keys);
+        let keys = keys(symbols);
+        let mut sim = open(&keys.iter().map(String::as_str).collect::<Vec<_>>());
         let mut pongs = Vec::new();
         for gap in gaps {
             sim.pass(gap);

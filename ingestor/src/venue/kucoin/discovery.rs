@@ -1,21 +1,26 @@
-//! KuCoin spot over REST: the symbols, and the invitation ("bullet") that names server and token of the next socket.
-//! Official pages: kucoin-universal-sdk, `spec/rest/api`, "Get All Symbols" and "Get Public Token - Classic".
+//! KuCoin spot over REST: the symbols, what was traded of them, and the invitation ("bullet") that names server and
+//! token of the next socket. Official pages, each with its weight: kucoin-universal-sdk, `spec/rest/api`, "Get All
+//! Symbols", "Get All Tickers" and "Get Public Token - Classic".
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tickwire_common::decimal::Decimal;
-use tickwire_common::symbol::Symbol;
 use url::Url;
 
 use super::facts;
-use crate::venue::contract::{AnswerError, Endpoint, Heartbeat, Instrument, RestRequest};
+use crate::venue::contract::{AnswerError, Endpoint, Heartbeat, Instrument, RestRequest, Turnover};
 
 /// All symbols.
-pub const SYMBOLS: RestRequest = RestRequest { post: false, path: "/api/v2/symbols", bytes_max: 32 << 20 };
+pub const SYMBOLS: RestRequest =
+    RestRequest { post: false, path: "/api/v2/symbols", weight: 4, bytes_max: 32 << 20 };
+
+/// What was traded of all symbols, anew every 2 s. Some 500 bytes a symbol.
+pub const TICKERS: RestRequest =
+    RestRequest { post: false, path: "/api/v1/market/allTickers", weight: 15, bytes_max: 16 << 20 };
 
 /// Server and token for one public socket.
 pub const BULLET: RestRequest =
-    RestRequest { post: true, path: "/api/v1/bullet-public", bytes_max: 64 << 10 };
+    RestRequest { post: true, path: "/api/v1/bullet-public", weight: 10, bytes_max: 64 << 10 };
 
 const OK: &str = "200000";
 
@@ -35,6 +40,19 @@ struct Entry {
     quote_currency: String,
     price_increment: Option<String>,
     enable_trading: bool,
+}
+
+#[derive(Deserialize)]
+struct Tickers<'a> {
+    #[serde(borrow)]
+    ticker: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ticker {
+    symbol: String,
+    vol_value: String,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +77,19 @@ struct Server {
 pub fn read_symbols(answer: &[u8]) -> Result<Vec<Instrument>, AnswerError> {
     let entries: Vec<&RawValue> = open(answer)?;
     Ok(entries.iter().filter_map(|raw| instrument(raw.get())).collect())
+}
+
+/// Reads what was traded in 24 h. A symbol that cannot be read is left out.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn read_turnovers(answer: &[u8]) -> Result<Vec<Turnover>, AnswerError> {
+    let tickers: Tickers<'_> = open(answer)?;
+    let read = |raw: &&RawValue| {
+        let ticker: Ticker = serde_json::from_str(raw.get()).ok()?;
+        Turnover::read(ticker.symbol, &ticker.vol_value)
+    };
+    Ok(tickers.ticker.iter().filter_map(read).collect())
 }
 
 /// Reads the invitation and makes the socket's address of it.
@@ -91,7 +122,7 @@ fn open<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, AnswerError> {
 
 fn instrument(raw: &str) -> Option<Instrument> {
     let entry: Entry = serde_json::from_str(raw).ok()?;
-    let symbol = Symbol::pair(&entry.base_currency, &entry.quote_currency).ok()?;
     let price_step = entry.price_increment.and_then(|text| Decimal::parse(text.as_bytes()).ok());
-    entry.enable_trading.then_some(Instrument { symbol, key: entry.symbol, price_step })
+    let instrument = Instrument::spot(&entry.base_currency, &entry.quote_currency, &entry.symbol, price_step);
+    instrument.filter(|_| entry.enable_trading)
 }

@@ -10,8 +10,8 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-use super::contract::{AnswerError, Carried, Endpoint, Instrument, RestRequest, Session, Venue};
-use super::facts::Facts;
+use super::contract::{AnswerError, Endpoint, Instrument, RestRequest, Session, Turnover, Venue};
+use super::facts::{Facts, RestLimits};
 
 /// The venue `kucoin`.
 #[derive(Debug)]
@@ -34,6 +34,18 @@ impl Venue for Kucoin {
         discovery::read_symbols(answer)
     }
 
+    fn rest_limits(&self) -> Option<&'static RestLimits> {
+        Some(&facts::REST_LIMITS)
+    }
+
+    fn turnover(&self) -> Option<RestRequest> {
+        Some(discovery::TICKERS)
+    }
+
+    fn turnovers(&self, answer: &[u8]) -> Result<Vec<Turnover>, AnswerError> {
+        discovery::read_turnovers(answer)
+    }
+
     fn invitation(&self) -> Option<RestRequest> {
         // Each time anew: a token opens connections for 24 h only, and the hosts change.
         Some(discovery::BULLET)
@@ -43,7 +55,7 @@ impl Venue for Kucoin {
         discovery::read_bullet(ws_url, answer, nonce)
     }
 
-    fn session(&self, symbols: Vec<Carried>, endpoint: &Endpoint) -> Box<dyn Session> {
-        Box::new(session::KucoinSession::new(symbols, endpoint.heartbeat))
+    fn session(&self, endpoint: &Endpoint) -> Box<dyn Session> {
+        Box::new(session::KucoinSession::new(endpoint.heartbeat))
     }
 }

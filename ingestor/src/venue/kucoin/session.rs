@@ -1,39 +1,17 @@
-//! KuCoin's protocol on one connection: welcome, batched subscriptions with answers by id, the client's JSON ping,
-//! and two topics a symbol brought into one order. Official page: kucoin.com/docs, WebSocket API, introduction.
+//! KuCoin's protocol on one connection: welcome, subscriptions with answers by id, the client's JSON ping, and two
+//! topics a symbol. Official page: kucoin.com/docs, WebSocket API, introduction.
 //!
-//! Who moves what: `/market/ticker` moves `price`, `bid` and `ask`, and `/market/snapshot` only until the first of it,
-//! for a snapshot is up to two seconds old; the rest comes from the snapshot. `ts` never goes back.
-
-use std::collections::HashMap;
+//! Who moves what: `/market/ticker` moves `price`, `bid` and `ask`, and `/market/snapshot` only while no ticker is
+//! known, for a snapshot is up to two seconds old; the rest comes from the snapshot.
 
 use serde_json::json;
 use tickwire_common::row::Row;
 
-use super::codec::{self, Message, Refusal, Snapshot, Ticker};
+use super::codec::{self, Message, Snapshot, Ticker};
 use super::facts;
-use crate::venue::contract::{Carried, Event, Frame, Heartbeat, Micros, Out, Reason, Session, Update};
-use crate::venue::requests::Requests;
+use crate::venue::contract::{Carried, Event, Frame, Heartbeat, Micros, Orders, Out, Reason, Session, Update};
+use crate::venue::subscriptions::{Refusal, Request, Subscriptions};
 use crate::venue::watch::Watch;
-
-const TOPICS: [&str; facts::TOPICS_PER_SYMBOL] = ["/market/ticker", "/market/snapshot"];
-
-/// What a symbol's topics have told on this connection.
-#[derive(Debug)]
-struct Told {
-    index: u32,
-    key: String,
-    rejected: bool,
-    sequence: Option<i64>,
-    snapshot_ms: i64,
-    event_ms: i64,
-}
-
-/// One subscribe message: a topic for some symbols, by their place in the session.
-#[derive(Debug)]
-struct Batch {
-    topic: &'static str,
-    symbols: Vec<usize>,
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -44,54 +22,38 @@ enum Phase {
 /// The session of one socket.
 #[derive(Debug)]
 pub struct KucoinSession {
-    symbols: Vec<Told>,
-    by_key: HashMap<Box<[u8]>, usize>,
-    requests: Requests<Batch>,
+    subscriptions: Subscriptions,
     heartbeat: Heartbeat,
     phase: Option<Phase>,
 }
 
 impl KucoinSession {
-    /// A session that carries these symbols.
-    pub fn new(symbols: Vec<Carried>, heartbeat: Option<Heartbeat>) -> Self {
-        let symbols: Vec<Told> = symbols.into_iter().map(Told::nothing).collect();
-        let by_key = symbols.iter().enumerate().map(|(at, told)| (told.key.as_bytes().into(), at)).collect();
-        let requests = Requests::new(facts::MESSAGE_INTERVAL, facts::ACK_TIMEOUT);
-        Self { symbols, by_key, requests, heartbeat: heartbeat.unwrap_or(facts::HEARTBEAT), phase: None }
+    /// A session that carries nothing.
+    pub fn new(heartbeat: Option<Heartbeat>) -> Self {
+        let subscriptions = Subscriptions::new(&facts::SHAPE);
+        Self { subscriptions, heartbeat: heartbeat.unwrap_or(facts::HEARTBEAT), phase: None }
     }
 
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
-            Ok(Message::Ticker(symbol, ticker)) => self.with(symbol, out, |told| told.ticker(ticker)),
-            Ok(Message::Snapshot(symbol, snapshot)) => self.with(symbol, out, |told| told.snapshot(snapshot)),
+            Ok(Message::Ticker(name, ticker)) => self.tell(name, facts::TICKER, of_ticker(ticker), out),
+            Ok(Message::Snapshot(name, snapshot)) => {
+                self.tell(name, facts::SNAPSHOT, of_snapshot(snapshot), out);
+            }
             Ok(Message::Welcome) => self.welcome(now, out),
-            Ok(Message::Ack(id)) => self.acked(id, out),
+            Ok(Message::Ack(id)) => self.acked(id, now, out),
             Ok(Message::Pong) => self.pong(),
-            Ok(Message::Refused(refusal)) => self.refused(refusal, now, out),
+            Ok(Message::Refused(refusal)) => self.refused(&refusal, now, out),
             Ok(Message::Other(kind)) => out.events.push(Event::Ignored(kind)),
             Err(malformed) => out.events.push(Event::Garbage(malformed.as_str())),
         }
     }
 
     #[inline]
-    fn with(
-        &mut self,
-        symbol: &[u8],
-        out: &mut Out,
-        tell: impl FnOnce(&mut Told) -> Result<Row, &'static str>,
-    ) {
-        let Some(told) = self.by_key.get(symbol).and_then(|at| self.symbols.get_mut(*at)) else {
-            out.events.push(Event::Ignored("unknown_symbol"));
-            return;
-        };
-        match tell(told) {
-            Ok(fields) => {
-                out.updates.push(Update { symbol: told.index, fields });
-                if let Some(Phase::Open { watch, .. }) = &mut self.phase {
-                    watch.data();
-                }
-            }
-            Err(stream) => out.events.push(Event::Superseded(stream)),
+    fn tell(&mut self, name: &[u8], topic: usize, (fields, orders): (Row, Orders), out: &mut Out) {
+        match self.subscriptions.heard(name, topic, out) {
+            Ok(symbol) => out.updates.push(Update { symbol, fields, orders }),
+            Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
 
@@ -100,24 +62,16 @@ impl KucoinSession {
             out.events.push(Event::Ignored("welcome"));
             return;
         }
-        let silence = self.heartbeat.interval + self.heartbeat.timeout;
-        let watch = Watch::new(now, facts::FIRST_DATA, silence);
+        let watch = Watch::new(now, self.heartbeat.interval + self.heartbeat.timeout);
         self.phase = Some(Phase::Open { watch, ping_at: now + self.heartbeat.interval, pong_by: None });
-        for topic in TOPICS {
-            for start in (0..self.symbols.len()).step_by(facts::SYMBOLS_PER_SUBSCRIBE_MAX) {
-                let end = self.symbols.len().min(start + facts::SYMBOLS_PER_SUBSCRIBE_MAX);
-                self.requests.push(Batch { topic, symbols: (start..end).collect() });
-            }
-        }
         self.send_due(now, out);
     }
 
-    fn acked(&mut self, id: Option<u64>, out: &mut Out) {
-        if id.and_then(|id| self.requests.answered(id)).is_none() {
+    fn acked(&mut self, id: Option<u64>, now: Micros, out: &mut Out) {
+        if !id.is_some_and(|id| self.subscriptions.taken(id, now, out)) {
             out.events.push(Event::Ignored("foreign_ack"));
-        } else if self.requests.is_done() {
-            out.events.push(Event::Subscribed);
         }
+        self.send_due(now, out);
     }
 
     fn pong(&mut self) {
@@ -126,78 +80,25 @@ impl KucoinSession {
         }
     }
 
-    fn refused(&mut self, refusal: Refusal, now: Micros, out: &mut Out) {
-        match refusal.id.and_then(|id| self.requests.answered(id)) {
-            Some(batch) => self.batch_refused(batch, &refusal, now, out),
-            // Not about a request, so about the connection: an old token, a missed ping, too many sessions.
-            None => out.events.push(Event::Reconnect(Reason::Goodbye)),
-        }
-        if self.requests.is_done() {
-            out.events.push(Event::Subscribed);
-        }
-    }
-
-    fn batch_refused(&mut self, batch: Batch, refusal: &Refusal, now: Micros, out: &mut Out) {
-        match refusal.code {
-            401 => out.events.push(Event::Reconnect(Reason::Goodbye)),
-            509 if refusal.text.contains("permits") || refusal.text.contains("busy") => {
-                self.requests.hold(now + facts::RATE_PAUSE);
-                self.requests.push(batch);
-            }
-            404 => self.not_found(batch, &refusal.text, out),
-            _ => self.reject(&batch.symbols, refusal, out),
-        }
-    }
-
-    /// One bad symbol fails the whole list. The one that the venue names is dropped and the rest asked for again; where
-    /// the answer does not single one out, the list is halved until it does.
-    fn not_found(&mut self, batch: Batch, text: &str, out: &mut Out) {
-        let Batch { topic, symbols } = batch;
-        let (mut bad, good): (Vec<usize>, Vec<usize>) =
-            symbols.iter().partition(|at| self.is_named(**at, text));
-        let refusal = Refusal { id: None, code: 404, text: text.to_owned() };
-        if symbols.len() == 1 {
-            bad = symbols;
-        } else if bad.is_empty() || good.is_empty() {
-            let (left, right) = symbols.split_at(symbols.len() / 2);
-            self.requests.push(Batch { topic, symbols: left.to_vec() });
-            self.requests.push(Batch { topic, symbols: right.to_vec() });
-            return;
-        } else {
-            self.requests.push(Batch { topic, symbols: good });
-        }
-        self.reject(&bad, &refusal, out);
-    }
-
-    fn is_named(&self, at: usize, text: &str) -> bool {
-        let mut words = text.split([' ', ':', ',']);
-        self.symbols.get(at).is_some_and(|told| words.any(|word| word == told.key))
-    }
-
-    fn reject(&mut self, symbols: &[usize], refusal: &Refusal, out: &mut Out) {
-        for at in symbols {
-            let Some(told) = self.symbols.get_mut(*at) else { continue };
-            if !std::mem::replace(&mut told.rejected, true) {
+    fn refused(&mut self, refusal: &codec::Refusal, now: Micros, out: &mut Out) {
+        let ours = refusal.id.filter(|id| self.subscriptions.is_ours(*id));
+        match ours {
+            Some(id) if refusal.code != facts::CODE_TOKEN => {
                 let reason = format!("{}: {}", refusal.code, refusal.text);
-                out.events.push(Event::Rejected { symbol: told.index, reason });
+                if !self.subscriptions.refused(id, meaning(refusal, now), &reason, out) {
+                    out.events.push(Event::Ignored("late_refusal"));
+                }
             }
+            // About the connection: an old token, a missed ping, too many sessions.
+            _ => out.events.push(Event::Reconnect(Reason::Goodbye)),
         }
-        let symbols = &self.symbols;
-        let waiting = self.requests.waiting_mut();
-        for batch in waiting.iter_mut() {
-            batch.symbols.retain(|at| symbols.get(*at).is_some_and(|told| !told.rejected));
-        }
-        waiting.retain(|batch| !batch.symbols.is_empty());
+        self.send_due(now, out);
     }
 
+    /// Nothing goes out before the welcome.
     fn send_due(&mut self, now: Micros, out: &mut Out) {
-        while let Some((id, batch)) = self.requests.due(now) {
-            let keys =
-                batch.symbols.iter().filter_map(|at| self.symbols.get(*at)).map(|told| told.key.as_str());
-            let topic = format!("{}:{}", batch.topic, keys.collect::<Vec<_>>().join(","));
-            let frame = json!({"id": id.to_string(), "type": "subscribe", "topic": topic, "privateChannel": false,
-                "response": true});
-            out.send.push(frame.to_string());
+        if matches!(self.phase, Some(Phase::Open { .. })) {
+            self.subscriptions.send_due(now, out, write);
         }
     }
 
@@ -210,11 +111,12 @@ impl KucoinSession {
                 if now >= *ping_at {
                     *ping_at = now + self.heartbeat.interval;
                     *pong_by = Some(now + self.heartbeat.timeout);
-                    let id = self.requests.take_id().to_string();
-                    self.requests.spend(now);
+                    let id = self.subscriptions.take_id().to_string();
+                    self.subscriptions.spend(now);
                     out.send.push(json!({"id": id, "type": "ping"}).to_string());
                 }
-                watch.check(now)
+                let silent = watch.is_silent(now).then_some(Reason::Silence);
+                silent.or_else(|| self.subscriptions.deadline(now, out))
             }
         }
     }
@@ -225,6 +127,18 @@ impl Session for KucoinSession {
         self.phase = Some(Phase::Opening { welcome_by: now + facts::WELCOME_TIMEOUT });
     }
 
+    fn subscribe(&mut self, symbols: Vec<Carried>, now: Micros, out: &mut Out) {
+        let symbols = symbols.into_iter().map(|symbol| (symbol.index, symbol.key));
+        self.subscriptions.subscribe(symbols, now, out);
+        self.send_due(now, out);
+    }
+
+    fn unsubscribe(&mut self, symbols: &[u32], now: Micros, out: &mut Out) {
+        self.subscriptions.unsubscribe(symbols);
+        self.send_due(now, out);
+    }
+
+    #[inline]
     fn frame(&mut self, frame: Frame<'_>, now: Micros, out: &mut Out) {
         if let Some(Phase::Open { watch, .. }) = &mut self.phase {
             watch.heard(now);
@@ -232,69 +146,72 @@ impl Session for KucoinSession {
         match frame {
             Frame::Text(text) => self.read(text, now, out),
             Frame::Binary(_) => out.events.push(Event::Garbage("binary")),
-            Frame::Ping => self.requests.spend(now),
+            Frame::Ping => self.subscriptions.spend(now),
         }
     }
 
     fn deadline(&mut self, now: Micros, out: &mut Out) {
         let wrong = self.heartbeat(now, out);
         self.send_due(now, out);
-        let late = self.requests.overdue(now).then_some(Reason::Ack);
-        out.events.extend(wrong.or(late).map(Event::Reconnect));
+        out.events.extend(wrong.map(Event::Reconnect));
     }
 
     fn next_deadline(&self) -> Option<Micros> {
-        let phase = self.phase.as_ref().map(|phase| match phase {
-            Phase::Opening { welcome_by } => *welcome_by,
+        match self.phase.as_ref()? {
+            Phase::Opening { welcome_by } => Some(*welcome_by),
             Phase::Open { watch, ping_at, pong_by } => {
-                watch.next_deadline().min(*ping_at).min(pong_by.unwrap_or(Micros::MAX))
+                let beat = watch.next_deadline().min(*ping_at).min(pong_by.unwrap_or(Micros::MAX));
+                Some(self.subscriptions.next_deadline().map_or(beat, |at| at.min(beat)))
             }
-        });
-        [phase, self.requests.next_deadline()].into_iter().flatten().min()
+        }
     }
 }
 
-impl Told {
-    fn nothing(symbol: Carried) -> Self {
-        let Carried { index, key } = symbol;
-        Self { index, key, rejected: false, sequence: None, snapshot_ms: 0, event_ms: 0 }
+/// What a refusal of a request means. The words are the venue's own.
+fn meaning(refusal: &codec::Refusal, now: Micros) -> Refusal {
+    let says = |word| refusal.text.contains(word);
+    match refusal.code {
+        facts::CODE_LIMIT if says("permits") || says("busy") => Refusal::Until(now + facts::RATE_PAUSE),
+        facts::CODE_LIMIT if says("per time") => Refusal::Some,
+        facts::CODE_LIMIT => Refusal::Full,
+        facts::CODE_INVALID | facts::CODE_NOT_FOUND => Refusal::Some,
+        _ => Refusal::All,
     }
+}
 
-    #[inline]
-    fn ticker(&mut self, ticker: Ticker) -> Result<Row, &'static str> {
-        if self.sequence.is_some_and(|sequence| ticker.sequence <= sequence) {
-            return Err("ticker");
-        }
-        self.sequence = Some(ticker.sequence);
-        let ts = self.event(ticker.trade_ms);
-        Ok(Row { price: ticker.price, bid: ticker.bid, ask: ticker.ask, ts, ..Row::default() })
-    }
+fn write(request: &Request<'_>) -> String {
+    let kind = if request.subscribe { "subscribe" } else { "unsubscribe" };
+    let topic = request.units.first().and_then(|(topic, _)| facts::TOPICS.get(*topic)).copied();
+    let names: Vec<&str> = request.units.iter().map(|(_, name)| *name).collect();
+    let topic = format!("{}:{}", topic.unwrap_or_default(), names.join(","));
+    json!({"id": request.id.to_string(), "type": kind, "topic": topic, "privateChannel": false, "response": true})
+        .to_string()
+}
 
-    fn snapshot(&mut self, snapshot: Snapshot) -> Result<Row, &'static str> {
-        if snapshot.event_ms < self.snapshot_ms {
-            return Err("snapshot");
-        }
-        self.snapshot_ms = snapshot.event_ms;
-        let mut fields = Row {
-            change: snapshot.change,
-            percent_change: snapshot.percent_change,
-            volume: snapshot.volume,
-            high: snapshot.high,
-            low: snapshot.low,
-            ts: self.event(Some(snapshot.event_ms)),
-            ..Row::default()
-        };
-        if self.sequence.is_none() {
-            (fields.price, fields.bid, fields.ask) = (snapshot.price, snapshot.bid, snapshot.ask);
-        }
-        Ok(fields)
-    }
+#[inline]
+fn of_ticker(ticker: Ticker) -> (Row, Orders) {
+    let Ticker { sequence, price, bid, ask, trade_ms } = ticker;
+    let at = Orders::of(sequence);
+    (Row { price, bid, ask, ts: unix_ms(trade_ms), ..Row::default() }, Orders { price: at, quote: at, ..Orders::NONE })
+}
 
-    /// The event time, unless a newer one was told.
-    #[inline]
-    fn event(&mut self, ms: Option<i64>) -> Option<u64> {
-        let ms = ms.filter(|ms| *ms >= self.event_ms)?;
-        self.event_ms = ms;
-        u64::try_from(ms).ok()
-    }
+fn of_snapshot(snapshot: Snapshot) -> (Row, Orders) {
+    let fields = Row {
+        price: snapshot.price,
+        bid: snapshot.bid,
+        ask: snapshot.ask,
+        change: snapshot.change,
+        percent_change: snapshot.percent_change,
+        volume: snapshot.volume,
+        high: snapshot.high,
+        low: snapshot.low,
+        ts: unix_ms(Some(snapshot.event_ms)),
+        ..Row::default()
+    };
+    (fields, Orders { price: Orders::WEAK, quote: Orders::WEAK, stats: Orders::of(snapshot.event_ms) })
+}
+
+#[inline]
+fn unix_ms(ms: Option<i64>) -> Option<u64> {
+    u64::try_from(ms?).ok()
 }

@@ -6,8 +6,8 @@ use tickwire_common::row::Row;
 use super::codec::{self, Message};
 use super::session::KucoinSession;
 use super::{Kucoin, facts};
-use crate::venue::contract::{AnswerError, Event, Frame, Heartbeat, Reason, SECOND, Venue};
-use crate::venue::testing::{Sim, carried, scrambled, survive_noise};
+use crate::venue::contract::{AnswerError, Carried, Event, Frame, Heartbeat, Reason, SECOND, Venue};
+use crate::venue::testing::{Sim, scrambled, survive_noise};
 
 const RECORDED: &str = include_str!("fixtures/nine-symbols-20210425.jsonl");
 const SNAPSHOTS: &str = include_str!("fixtures/snapshots-20231121.jsonl");
@@ -26,7 +26,7 @@ const RECORDED_KEYS: [&str; 10] = [
 ];
 
 fn open(keys: &[&str]) -> Sim {
-    Sim::open(KucoinSession::new(carried(keys), None), keys.len())
+    Sim::open(KucoinSession::new(None), keys)
 }
 
 /// Welcomed, and every request answered.
@@ -37,7 +37,8 @@ fn subscribed(keys: &[&str]) -> Sim {
     for id in 1..=sim.sent.len() {
         sim.text(&format!(r#"{{"id":"{id}","type":"ack"}}"#));
     }
-    assert_eq!(sim.events, [Event::Subscribed]);
+    assert_eq!(sim.acked(), (0..).take(keys.len()).collect::<Vec<_>>());
+    assert_eq!(sim.rejected(), []);
     sim.events.clear();
     sim
 }
@@ -132,7 +133,7 @@ fn a_ticker_outweighs_snapshots_and_never_goes_back() {
     let row = sim.row(0);
     assert_eq!((row.price, row.bid, row.volume), (d("37000"), d("37366.7"), d("2900.37846402")));
     assert_eq!(row.ts, Some(1700555342151), "the trade was earlier than the snapshot");
-    assert_eq!(sim.events, vec![Event::Superseded("ticker"); 2]);
+    assert_eq!((sim.superseded(), sim.told()), (3, vec![]), "the snapshot again, too");
 }
 
 #[test]
@@ -167,14 +168,14 @@ fn subscriptions_are_lists_of_at_most_a_hundred() {
         })
         .collect();
     let (ticker, snapshot) = ("/market/ticker".to_owned(), "/market/snapshot".to_owned());
-    assert_eq!(topics, [(ticker.clone(), 100), (ticker, 30), (snapshot.clone(), 100), (snapshot, 30)]);
+    assert_eq!(topics, [(ticker.clone(), 100), (snapshot.clone(), 100), (ticker, 30), (snapshot, 30)]);
 }
 
 /// Answers as the venue does: one symbol it does not know fails the list.
 fn answer(sim: &mut Sim, bad: &[&str], name_it: bool) -> Vec<String> {
     let mut taken = Vec::new();
     let mut at = 0;
-    for _ in 0..100 {
+    for _ in 0..50 {
         sim.pass(SECOND / 2);
         while let Some((_, frame)) = sim.sent.get(at).cloned() {
             at += 1;
@@ -183,6 +184,10 @@ fn answer(sim: &mut Sim, bad: &[&str], name_it: bool) -> Vec<String> {
                 sim.text(&json!({"id": id, "type": "pong"}).to_string());
                 continue;
             };
+            if frame["type"] == "unsubscribe" {
+                sim.text(&json!({"id": id, "type": "ack"}).to_string());
+                continue;
+            }
             let list: Vec<&str> = topic.split_once(':').unwrap().1.split(',').collect();
             match list.iter().find(|key| bad.contains(key)) {
                 Some(key) => {
@@ -197,9 +202,6 @@ fn answer(sim: &mut Sim, bad: &[&str], name_it: bool) -> Vec<String> {
                     );
                 }
             }
-        }
-        if sim.events.contains(&Event::Subscribed) {
-            break;
         }
     }
     taken.sort();
@@ -251,13 +253,60 @@ fn too_fast_is_answered_with_patience_and_too_many_is_told() {
     let mut sim = open(&["BTC-USDT"]);
     sim.text(WELCOME);
     sim.text(&refused("exceed max subscription count limitation of 400 per session"));
-    assert_eq!(sim.rejected(), [0]);
+    let reason = "509: exceed max subscription count limitation of 400 per session".to_owned();
+    assert_eq!(sim.events, [Event::Rejected { symbol: 0, full: true, reason }]);
+    sim.pass(5 * SECOND);
+    assert_eq!(sim.sent.len(), 1, "its other topic is not asked for");
+}
+
+#[test]
+fn what_is_asked_for_before_the_welcome_waits_for_it() {
+    let mut sim = open(&["A-USDT", "B-USDT"]);
+    sim.unsubscribe(&[0]);
+    sim.subscribe(vec![Carried { index: 2, key: "C-USDT".to_owned() }]);
+    sim.pass(SECOND);
+    assert_eq!(sim.sent, []);
+    sim.text(WELCOME);
+    sim.pass(SECOND);
+    let topics: Vec<_> = sim.sent.iter().map(|(_, frame)| frame["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["/market/ticker:B-USDT,C-USDT", "/market/snapshot:B-USDT,C-USDT"]);
+}
+
+#[test]
+fn a_smaller_limit_for_a_message_is_obeyed() {
+    let mut sim = open(&["A-USDT", "B-USDT"]);
+    sim.text(WELCOME);
+    let data = "exceed max subscription count limitation of 1 per time";
+    sim.text(&json!({"id": "1", "type": "error", "code": 509, "data": data}).to_string());
+    sim.pass(SECOND);
+    let topics: Vec<_> = sim.sent.iter().map(|(_, frame)| frame["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics[2..], ["/market/ticker:A-USDT", "/market/ticker:B-USDT"]);
+    assert_eq!(sim.rejected(), []);
+}
+
+#[test]
+fn a_silent_snapshot_is_asked_for_again_and_a_silent_ticker_is_legal() {
+    let mut sim = subscribed(&["BTC-USDT", "ETH-BTC"]);
+    let snapshot = |symbol: &str| {
+        SNAPSHOTS.lines().find(|frame| frame.contains(symbol)).expect("a recorded snapshot").to_owned()
+    };
+    sim.text(&snapshot("BTC-USDT"));
+    let before = sim.sent.len();
+    for _ in 0..facts::FIRST_DATA / SECOND {
+        sim.pass(SECOND);
+        if sim.sent.last().is_some_and(|(_, frame)| frame["type"] == "ping") {
+            sim.text(r#"{"id":"0","type":"pong"}"#);
+        }
+    }
+    assert_eq!((sim.quiet(), sim.reconnect()), (vec![1], None));
+    let asked = sim.sent[before..].iter().filter(|(_, frame)| frame["type"] == "unsubscribe");
+    assert_eq!(asked.map(|(_, frame)| frame["topic"].clone()).collect::<Vec<_>>(), ["/market/snapshot:ETH-BTC"]);
 }
 
 #[test]
 fn the_heartbeat_is_the_invitations_and_a_missing_pong_is_death() {
     let heartbeat = Heartbeat { interval: 5 * SECOND, timeout: 2 * SECOND };
-    let mut sim = Sim::open(KucoinSession::new(carried(&["BTC-USDT"]), Some(heartbeat)), 1);
+    let mut sim = Sim::open(KucoinSession::new(Some(heartbeat)), &["BTC-USDT"]);
     sim.text(WELCOME);
     sim.pass(SECOND);
     sim.text(r#"{"id":"1","type":"ack"}"#);
