@@ -18,11 +18,14 @@ use tracing::{info, warn};
 use crate::connect::{LinkState, round_trip};
 
 /// Ceiling of the first wait before a new attempt.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-/// Ceiling of every wait between attempts: prices should be back a few seconds after NATS is.
-const RETRY_MAX: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Ceiling of every wait between attempts, each a uniform draw below it: last values must be back in a server without
+/// disk 2 s after it is. Five attempts a second and process, of which a server that is there sees one.
+const RETRY_MAX: Duration = Duration::from_millis(400);
+/// The same while the server refuses us: it is there, and checks every attempt.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
 /// How long a lost event can go unnoticed.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(250);
 /// Server complaints come one a message; this often they are logged, all of them are counted.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
@@ -41,6 +44,8 @@ pub(crate) struct Events {
 struct Talk {
     /// `None` before the first attempt, which does not wait.
     backoff: Option<Backoff>,
+    /// Waits while we are refused.
+    refused: Option<Backoff>,
     unreachable_said: bool,
     refused_said: bool,
     complained: Option<Instant>,
@@ -48,7 +53,13 @@ struct Talk {
 
 impl Events {
     pub(crate) fn new(servers: String) -> Self {
-        let talk = Talk { backoff: None, unreachable_said: false, refused_said: false, complained: None };
+        let talk = Talk {
+            backoff: None,
+            refused: None,
+            unreachable_said: false,
+            refused_said: false,
+            complained: None,
+        };
         Self {
             servers,
             wake: Notify::new(),
@@ -70,10 +81,14 @@ impl Events {
     /// How long to wait before the next attempt: nothing at the start, then more and more, with jitter.
     pub(crate) fn next_delay(&self) -> Duration {
         let mut talk = self.talk();
+        if let (true, Some(refused)) = (talk.refused_said, &mut talk.refused) {
+            return refused.next_delay();
+        }
         match &mut talk.backoff {
             Some(backoff) => backoff.next_delay(),
             None => {
                 talk.backoff = Backoff::new(RETRY_FIRST, RETRY_MAX).ok();
+                talk.refused = Backoff::new(RETRY_MAX, REFUSED_MAX).ok();
                 Duration::ZERO
             }
         }
@@ -127,9 +142,8 @@ impl Events {
 
     fn proved(&self) {
         let mut talk = self.talk();
-        if let Some(backoff) = &mut talk.backoff {
-            backoff.reset();
-        }
+        let Talk { backoff, refused, .. } = &mut *talk;
+        backoff.iter_mut().chain(refused).for_each(Backoff::reset);
         (talk.unreachable_said, talk.refused_said) = (false, false);
     }
 }
@@ -144,11 +158,18 @@ pub(crate) async fn follow(client: Client, events: Arc<Events>, state: watch::Se
         if !up || seen != proved {
             lower(&state);
         }
-        if up && seen != proved && round_trip(&client).await.is_ok() && connects() == seen {
-            proved = seen;
-            events.proved();
-            info!("connected to NATS at {}", events.servers);
-            raise(&state);
+        if up && seen != proved {
+            let works = tokio::select! {
+                answer = round_trip(&client) => answer.is_ok(),
+                // The link may have gone and come again: what we asked the old one is never answered.
+                () = events.wake.notified() => continue,
+            };
+            if works && connects() == seen {
+                proved = seen;
+                events.proved();
+                info!("connected to NATS at {}", events.servers);
+                raise(&state);
+            }
         }
         let _ = timeout(POLL, events.wake.notified()).await;
     }

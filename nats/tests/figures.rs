@@ -71,3 +71,26 @@ async fn a_snapshot_of_five_thousand() {
         milliseconds[10], milliseconds[19]
     );
 }
+
+#[ignore = "a measurement"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_a_servers_return_to_its_refilled_stream() {
+    let mut server = NatsServer::start().await.unwrap();
+    let nats = connect(&server).await;
+    let mut milliseconds: Vec<(f64, f64)> = Vec::new();
+    for _ in 0..20 {
+        server.stop();
+        nats.state().wait_for(|state| !state.connected).await.unwrap();
+        server.restart().await.unwrap();
+        let started = Instant::now();
+        nats.connected().await.unwrap();
+        let up = started.elapsed().as_secs_f64() * 1e3;
+        ensure_last_stream(&nats, 1).await.unwrap();
+        milliseconds.push((up, started.elapsed().as_secs_f64() * 1e3));
+    }
+    milliseconds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!(
+        "link up, stream made after the server answers: median {:.0?} ms, worst {:.0?} ms of 20",
+        milliseconds[10], milliseconds[19]
+    );
+}

@@ -1,7 +1,10 @@
 //! The link comes up, goes and comes back; everybody is told once.
 
+use tickwire_common::symbol::Topic;
 use tickwire_nats::publish::Publisher;
-use tickwire_nats::{Bytes, LinkError, LinkState, Nats, Subject};
+use tickwire_nats::setup::ensure_last_stream;
+use tickwire_nats::snapshot::Snapshots;
+use tickwire_nats::{Bytes, LinkError, LinkState, Nats, Subject, subject};
 use tokio::time::{Instant, timeout};
 
 use crate::{PATIENCE, connect, down, next, server, up};
@@ -77,4 +80,31 @@ async fn drain_ends_while_nats_is_away() {
     let started = Instant::now();
     timeout(PATIENCE, nats.drain()).await.expect("ends");
     assert!(started.elapsed().as_secs() < 10);
+}
+
+/// Five outages in a row, of any length: what was kept in memory is back soon after the server is.
+#[tokio::test]
+async fn what_a_server_without_disk_lost_is_refilled_when_it_is_back() {
+    let mut server = server().await;
+    let nats = connect(&server.config()).await;
+    let topic = Topic::new("binance", "BTC/USDT").unwrap();
+    let (publisher, snapshots) = (Publisher::new(&nats), Snapshots::new(&nats));
+    let row = subject::last(&topic.venue, topic.symbol.as_str());
+    for round in 0..5 {
+        server.stop();
+        down(&nats).await;
+        std::fs::remove_dir_all(server.folder().join("store")).ok();
+        server.restart().await.unwrap();
+        let back = Instant::now();
+        up(&nats).await;
+        ensure_last_stream(&nats, 1).await.unwrap();
+        let value = Bytes::from(format!("{{\"v\":{round}}}"));
+        publisher.publish(&row, value.clone()).await.unwrap();
+        let refilled = async {
+            while snapshots.get(std::slice::from_ref(&topic)).await.unwrap() != [Some(value.clone())] {}
+        };
+        timeout(PATIENCE, refilled).await.expect("refilled");
+        // Far above what it takes, for a loaded machine; the figures say how long it takes.
+        assert!(back.elapsed().as_secs() < 10, "{:?}", back.elapsed());
+    }
 }

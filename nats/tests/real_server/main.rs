@@ -8,9 +8,13 @@
 )]
 
 mod auth;
+mod budget;
 mod catalogue;
+mod demand;
 mod last_value;
+mod leases;
 mod link;
+mod peers;
 mod publish;
 mod server_configs;
 mod setup;
