@@ -7,7 +7,7 @@
     reason = "a test ends where it finds something wrong"
 )]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tickwire_common::symbol::Topic;
 use tickwire_nats::publish::{PublishError, Publisher};
@@ -81,6 +81,8 @@ async fn from_a_servers_return_to_its_refilled_stream() {
     for _ in 0..20 {
         server.stop();
         nats.state().wait_for(|state| !state.connected).await.unwrap();
+        // So long that the waits between attempts have reached their ceiling.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         server.restart().await.unwrap();
         let started = Instant::now();
         nats.connected().await.unwrap();

@@ -3,14 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use tickwire_common::symbol::Topic;
+use tickwire_common::symbol::{Symbol, Topic};
+use tickwire_nats::budget::{Budget, BudgetError};
 use tickwire_nats::catalogue::{Catalogue, Instrument};
+use tickwire_nats::leases::{Expect, Leases};
+use tickwire_nats::peers::Peers;
 use tickwire_nats::publish::Publisher;
-use tickwire_nats::setup::{CATALOGUE_BUCKET, LEASES_BUCKET, ensure_bucket, ensure_last_stream};
+use tickwire_nats::setup::{
+    CATALOGUE_BUCKET, LEASES_BUCKET, WATCH_BUCKET, ensure_bucket, ensure_last_stream,
+};
 use tickwire_nats::snapshot::Snapshots;
-use tickwire_nats::subject::{self, ALL_FEEDS, ALL_WANTS};
+use tickwire_nats::subject::{self, ALL_FEEDS};
 use tickwire_nats::testing::{NatsServer, binary};
+use tickwire_nats::want::Wants;
+use tickwire_nats::watch_lists::WatchLists;
 use tickwire_nats::{Bytes, Nats, NatsConfig, Subject};
 use tokio::time::timeout;
 
@@ -103,16 +111,27 @@ async fn production_permits_each_role_what_it_does_and_no_more() {
 
     ingestor_does_its_work(&ingestor, &edge).await;
     edge_does_its_work(&edge, &ingestor).await;
-    log_in(&server, "setup", "s-secret").await.barrier().await.unwrap();
+    fleet_does_its_work(&ingestor, &log_in(&server, "ingestor", "i-secret").await).await;
+    people_keep_watch_lists(&log_in(&server, "setup", "s-secret").await, &ingestor).await;
     assert!(!server.log().contains("Violation"), "{}", server.log());
 
-    let forged = subject::tick("binance", "BTC/USDT");
-    Publisher::new(&edge).publish(&forged, Bytes::from_static(b"{}")).await.unwrap();
-    edge.barrier().await.unwrap();
-    assert!(server.log().contains("Publish Violation"), "{}", server.log());
-    let _spy = edge.subscribe(&Subject::from("_INBOX_ingestor.>")).await.unwrap();
-    edge.barrier().await.unwrap();
-    assert!(server.log().contains("Subscription Violation"), "{}", server.log());
+    for forged in [
+        "md.tick.binance.BTC=2FUSDT",
+        "$KV.md_leases.shard.binance.0",
+        "md.fleet.a",
+        "md.budget.kucoin.shared",
+    ] {
+        Publisher::new(&edge).publish(&Subject::from(forged), Bytes::from_static(b"{}")).await.unwrap();
+        edge.barrier().await.unwrap();
+        let told = format!("Publish Violation - Subject \"{forged}\"");
+        assert!(server.log().contains(&told), "{told}: {}", server.log());
+    }
+    for spied in ["_INBOX_ingestor.>", "md.fleet.*"] {
+        let _spy = edge.subscribe(&Subject::from(spied)).await.unwrap();
+        edge.barrier().await.unwrap();
+        let told = format!("Subscription Violation - Subject \"{spied}\"");
+        assert!(server.log().contains(&told), "{told}: {}", server.log());
+    }
 }
 
 async fn ingestor_does_its_work(ingestor: &Nats, edge: &Nats) {
@@ -156,8 +175,52 @@ async fn edge_does_its_work(edge: &Nats, ingestor: &Nats) {
     let mut watch = Catalogue::new(edge).watch().await.unwrap();
     let change = timeout(PATIENCE, watch.next()).await.expect("in time").unwrap();
     assert_eq!(change.instruments.len(), 1);
-    let mut wants = ingestor.subscribe(&Subject::from(ALL_WANTS)).await.unwrap();
+    let mut heard = Wants::new(ingestor).listen("binance").await.unwrap();
     ingestor.barrier().await.unwrap();
-    Publisher::new(edge).publish(&subject::want("binance"), Bytes::from_static(b"[]")).await.unwrap();
-    next(&mut wants).await;
+    let wanted = [Symbol::new("BTC/USDT").unwrap()];
+    Wants::new(edge).say("binance", &wanted).await.unwrap();
+    assert_eq!(timeout(PATIENCE, heard.next()).await.expect("in time").unwrap(), wanted);
+}
+
+async fn fleet_does_its_work(a: &Nats, b: &Nats) {
+    let leases = Leases::new(a);
+    let mut hints = leases.hint().await.unwrap();
+    a.barrier().await.unwrap();
+    let revision = leases.put("shard.binance.0", Bytes::from_static(b"a"), Expect::Absent).await.unwrap();
+    timeout(PATIENCE, hints.next()).await.expect("a hint in time").unwrap();
+    Leases::new(b)
+        .put("shard.binance.0", Bytes::from_static(b"b"), Expect::Revision(revision))
+        .await
+        .unwrap();
+    assert_eq!(leases.read_all().await.unwrap().len(), 1);
+
+    let mut asked = Peers::new(b).listen("b").await.unwrap();
+    b.barrier().await.unwrap();
+    let peers = Peers::new(a);
+    let answering = async {
+        let question = asked.next().await.unwrap();
+        question.reply.answer(question.payload).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(peers.ask("b", Bytes::from_static(b"release"), PATIENCE), answering);
+    assert_eq!(answer.unwrap(), "release");
+
+    for venue in ["binance", "kucoin"] {
+        let budget = Budget::ensure(a, venue, 1, Duration::from_secs(300), 1).await.unwrap();
+        let same = Budget::ensure(b, venue, 1, Duration::from_secs(300), 1).await.unwrap();
+        assert_eq!(budget.take("10.0.0.1").await, Ok(()));
+        assert_eq!(same.take("10.0.0.1").await, Err(BudgetError::Spent));
+    }
+    let mut watch = Catalogue::new(b).watch().await.unwrap();
+    let change = timeout(PATIENCE, watch.next()).await.expect("in time").unwrap();
+    assert_eq!(change.venue, "binance");
+}
+
+async fn people_keep_watch_lists(setup: &Nats, ingestor: &Nats) {
+    ensure_bucket(ingestor, WATCH_BUCKET, 1).await.unwrap();
+    let put = Subject::from(format!("$KV.{WATCH_BUCKET}.kucoin.ours"));
+    Publisher::new(setup).publish(&put, Bytes::from_static(b"BTC/USDT")).await.unwrap();
+    setup.barrier().await.unwrap();
+    let mut lists = WatchLists::new(ingestor).watch("kucoin").await.unwrap();
+    let union = timeout(PATIENCE, lists.next()).await.expect("in time").unwrap();
+    assert_eq!(union.names.into_iter().collect::<Vec<_>>(), ["BTC/USDT"]);
 }
