@@ -48,7 +48,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let (ask, asks) = mpsc::channel(ASKS_MAX);
     let hub_config = Arc::new(config.hub.clone());
     let hub = Hub::start(&hub_config, &ask, &tasks.spawner()).context("starting the workers")?;
-    let feed_config = FeedConfig { linger: config.linger };
+    let feed_config = FeedConfig { linger: config.linger, patience: config.patience };
     let feed = Feed::new(&nats, hub.clone(), asks, Arc::clone(&names), &feed_config);
     let standing = feed.standing();
     // The feed serves clients until the last of them is gone.

@@ -9,6 +9,7 @@ use tickwire_common::telemetry::Format;
 use tickwire_nats::NatsConfig;
 use tickwire_nats::config::{LOG_FILTER, SETTINGS};
 
+use crate::feed::Patience;
 use crate::hub::config::HubConfig;
 
 mod limits;
@@ -18,7 +19,7 @@ pub use limits::Guards;
 /// Levels of the settings that belong to the ingestor.
 pub const FOREIGN: &[&str] = &["venues", "ingestor"];
 
-const EDGE: [Setting; 12] = [
+const EDGE: [Setting; 14] = [
     Setting::new("edge.listen", "0.0.0.0:8080", "Address for clients, as host:port; port 0 takes a free one"),
     Setting::new("edge.workers", "0", "Worker threads; 0 is one a core"),
     Setting::new(
@@ -35,6 +36,16 @@ const EDGE: [Setting; 12] = [
         "edge.venue_order",
         "binance,kucoin",
         "Venues in order of preference for bare symbols like BTC/USDT",
+    ),
+    Setting::new(
+        "edge.venue_leave_seconds",
+        "3",
+        "Seconds a venue may be not live before a bare symbol goes to the next; at once if it is down",
+    ),
+    Setting::new(
+        "edge.venue_return_seconds",
+        "30",
+        "Seconds a better venue must have been live without a break before a bare symbol comes back",
     ),
     Setting::new("edge.linger_seconds", "30", "Seconds a symbol without clients stays subscribed"),
     Setting::new("edge.heartbeat_seconds", "10", "Seconds between heartbeats to every client, 5 to 60"),
@@ -69,6 +80,8 @@ pub struct Config {
     pub open_symbols: bool,
     /// For bare symbols.
     pub venue_order: Vec<String>,
+    /// When bare symbols move.
+    pub patience: Patience,
     /// How long a topic without clients stays subscribed.
     pub linger: Duration,
     /// Whether `/debug/echo` is open.
@@ -101,6 +114,9 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
     let io_uring = settings.get_with("edge.io_uring", str::parse);
     let open_symbols = settings.get("edge.open_symbols");
     let venue_order = settings.get_optional_with("edge.venue_order", venues);
+    // Not 0: two venues that take turns would make a name go to and fro all the time.
+    let leave = seconds(settings, "edge.venue_leave_seconds", 1, 600);
+    let back = seconds(settings, "edge.venue_return_seconds", 1, 3_600);
     let linger = seconds(settings, "edge.linger_seconds", 0, 3_600);
     let heartbeat = seconds(settings, "edge.heartbeat_seconds", 5, 60);
     let ping = seconds(settings, "edge.ping_seconds", 1, 600);
@@ -133,6 +149,7 @@ pub fn read(settings: &mut Settings) -> Option<Config> {
         guards: guards?,
         open_symbols: open_symbols?,
         venue_order: venue_order.unwrap_or_default(),
+        patience: Patience { leave: leave?, back: back? },
         linger: linger?,
         echo: echo?,
         hub,

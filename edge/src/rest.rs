@@ -20,7 +20,7 @@ use tickwire_nats::Bytes;
 use tickwire_nats::snapshot::Snapshots;
 
 use crate::accept::{self, Door};
-use crate::feed::{Found, Names, Standing};
+use crate::feed::{Found, Names, Standing, VenueFeed};
 
 /// How old a cached last price may be: the store itself is fed four times a second.
 const CACHE_TTL: Duration = Duration::from_millis(250);
@@ -66,6 +66,7 @@ pub fn router(door: Door, rest: Rest, echo: bool) -> Router {
         .route("/", get(page))
         .route("/v1/symbols", get(symbols))
         .route("/v1/prices", get(prices))
+        .route("/v1/feeds", get(feeds))
         .with_state(rest);
     upgrades.with_state(door).merge(plain)
 }
@@ -87,6 +88,37 @@ async fn symbols(State(rest): State<Rest>) -> Response {
         .collect();
     drop(names);
     ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
+}
+
+/// `GET /v1/feeds`: every venue as the stream tells it, and each of its shards that somebody speaks for.
+async fn feeds(State(rest): State<Rest>) -> Response {
+    let feeds = rest.standing.feeds();
+    let data: Vec<_> = feeds.all().map(|(venue, feed)| feed_object(venue, feed)).collect();
+    ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
+}
+
+fn feed_object(venue: &str, feed: &VenueFeed) -> serde_json::Value {
+    let shards = feed.shards().map(|(number, shard)| {
+        json!({
+            "shard": number,
+            "state": shard.state,
+            "since": shard.since,
+            "symbols": shard.symbols,
+            "reason": shard.reason,
+        })
+    });
+    let status = &feed.status;
+    json!({
+        "feed": venue,
+        "state": status.state,
+        "since": status.since,
+        "last_tick": status.last_tick,
+        "symbols": status.symbols,
+        "reason": status.reason,
+        "demand": status.demand,
+        "shard_count": status.shards,
+        "shards": shards.collect::<Vec<_>>(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -114,6 +146,7 @@ async fn prices(State(rest): State<Rest>, Query(query): Query<PricesQuery>) -> R
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "NATS is away\n")
             .into_response();
     };
+    let feeds = rest.standing.feeds();
     let mut body = b"{\"data\":[".to_vec();
     for ((name, topic, bare), row) in found.iter().zip(rows) {
         let Some(row) = row.filter(|row| row::check(row).is_ok()) else {
@@ -124,7 +157,7 @@ async fn prices(State(rest): State<Rest>, Query(query): Query<PricesQuery>) -> R
             body.push(b',');
         }
         let venue = bare.then_some(&*topic.venue);
-        let marks = Marks { venue, stale: rest.standing.is_stale(&topic.venue), ..Marks::default() };
+        let marks = Marks { venue, stale: feeds.is_stale(topic), ..Marks::default() };
         push_row(&mut body, name, &marks, &row);
     }
     body.extend_from_slice(format!("],\"missing\":{}}}", json!(missing)).as_bytes());

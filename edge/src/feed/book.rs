@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use futures_util::stream::AbortHandle;
 use slab::Slab;
 use tickwire_common::row;
-use tickwire_common::symbol::Topic;
+use tickwire_common::symbol::{Symbol, Topic};
 
-use super::health::Health;
+use super::health::{Changes, Health};
 use super::meters::Meters;
+use super::pick::Patience;
 use super::topic::{Phase, TopicId, TopicState};
 use super::view::ViewState;
 use crate::hub::Hub;
@@ -39,6 +40,7 @@ pub(super) struct Book {
     pub health: Health,
     workers: usize,
     linger: Duration,
+    patience: Patience,
     topics: HashMap<TopicId, TopicState>,
     by_topic: HashMap<Topic, TopicId>,
     views: HashMap<ViewId, ViewState>,
@@ -56,6 +58,8 @@ pub(super) struct Book {
     second_looks: VecDeque<(Instant, TopicId)>,
     /// When every snapshot is read again; unknown before the first look at the clock.
     resync_at: Option<Instant>,
+    /// When a name without venue moves next, if no feed changes before.
+    choose_at: Option<Instant>,
     out: Vec<Out>,
     pub meters: Meters,
 }
@@ -77,11 +81,12 @@ enum Out {
 }
 
 impl Book {
-    pub fn new(workers: usize, linger: Duration) -> Self {
+    pub fn new(workers: usize, linger: Duration, patience: Patience) -> Self {
         Self {
             health: Health::default(),
             workers,
             linger,
+            patience,
             topics: HashMap::new(),
             by_topic: HashMap::new(),
             views: HashMap::new(),
@@ -94,6 +99,7 @@ impl Book {
             doubted: BTreeSet::new(),
             second_looks: VecDeque::new(),
             resync_at: None,
+            choose_at: None,
             out: Vec::new(),
             meters: Meters::new(),
         }
@@ -121,18 +127,21 @@ impl Book {
             return;
         }
         for view in topic.views.clone() {
-            self.show(view);
+            self.show(view, id);
         }
     }
 
-    /// Sends the newest row of a view's topic, if it is newer than what the view has shown.
-    fn show(&mut self, id: ViewId) {
-        let Some(view) = self.views.get_mut(&id) else { return };
-        let Some(topic) = self.topics.get(&view.topic) else { return };
-        if topic.last.as_ref().is_none_or(|(v, _)| *v <= view.shown_v()) || view.workers().next().is_none() {
+    /// Sends a topic's newest row to a view, if it has not shown it. A view on its way to the topic has now arrived.
+    fn show(&mut self, id: ViewId, topic: TopicId) {
+        if self.views.get(&id).is_some_and(|view| view.topic != topic) && !self.arrive(id, topic) {
             return;
         }
-        let Some(frame) = view.frame(topic, &self.health) else { return };
+        let Some(view) = self.views.get_mut(&id) else { return };
+        let Some(state) = self.topics.get(&topic) else { return };
+        if !view.is_news(topic, state) || view.workers().next().is_none() {
+            return;
+        }
+        let Some(frame) = view.frame(topic, state) else { return };
         let row = DueRow { frame, folded: 0 };
         self.out.extend(view.workers().map(|worker| Out::Row { worker, row: row.clone() }));
     }
@@ -193,11 +202,32 @@ impl Book {
     pub fn take_work(&mut self, connected: bool) -> Work {
         let fresh = std::mem::take(&mut self.fresh);
         let doubted = if connected { std::mem::take(&mut self.doubted) } else { BTreeSet::new() };
-        let named = |id: TopicId| self.topics.get(&id).map(|state| (id, state.topic.clone()));
+        let named = |id: TopicId| self.topics.get(&id).map(|state| (id, state.place.topic.clone()));
         Work {
             fresh: fresh.into_iter().filter_map(named).collect(),
             doubted: doubted.into_iter().filter_map(|id| named(TopicId(id))).collect(),
         }
+    }
+
+    /// Takes in what words on feeds and the clock have changed; gives what is to be told.
+    pub fn look_at_feeds(&mut self, now: Instant, now_ms: u64) -> Changes {
+        let changes = self.health.changes(now, now_ms);
+        if changes.stands {
+            let feeds = self.health.feeds();
+            for topic in self.topics.values_mut() {
+                topic.is_stale = !feeds.stand(&mut topic.place).is_live();
+            }
+        }
+        if changes.stands || self.choose_at.is_some_and(|at| at <= now) {
+            self.choose_again(now);
+        }
+        changes
+    }
+
+    /// Every symbol of a venue that is subscribed.
+    pub fn symbols_of(&self, venue: &str) -> Vec<Symbol> {
+        let topics = self.by_topic.keys().filter(|topic| *topic.venue == *venue);
+        topics.map(|topic| topic.symbol.clone()).collect()
     }
 
     /// Hands everything to the workers, in order; rows in a row go in one piece.

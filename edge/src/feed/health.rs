@@ -1,53 +1,136 @@
-//! The state of each venue's feed, as told by its ingestors' heartbeats. A shard that falls silent is down; a venue is
-//! as good as its worst shard.
+//! The state of each venue's feed, as told by the owners of its shards. A shard that falls silent is down, and so is one
+//! that nobody has ever spoken for. A symbol stands as its own shard does; a venue is as good as the worst of its shards
+//! that carry symbols.
+//!
+//! Shards move between ingestors, and for a moment both speak: see [`shard`]. Their number may change too: until the last
+//! word on the old number has faded, both are heard, and a symbol is live if either says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tickwire_common::feed::{FEED_SILENCE_MS, FeedState, FeedStatus};
+use tickwire_common::shard::SHARDS_MAX;
 use tickwire_common::symbol::check_venue;
 
-/// How long a shard that went silent is remembered as down before it is forgotten.
+mod feeds;
+mod shard;
+
+pub use feeds::{Feeds, VenueFeed};
+use feeds::{Missing, PlanNow, ShardNow};
+use shard::Shard;
+
+use super::stand::Stand;
+
+/// Silence after which a shard is down.
+const SILENCE: Duration = Duration::from_millis(FEED_SILENCE_MS);
+
+/// How long a shard that went silent is remembered as down before it may make room for another.
 const FORGET: Duration = Duration::from_secs(600);
 
+/// Why nothing is current while this edge cannot hear anybody.
+const CUT: &str = "the edge has lost NATS";
+
 /// Shards that are remembered; far above what all venues have together.
-const SHARDS_MAX: usize = 1_024;
+const WORDS_MAX: usize = 4_096;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Health {
-    shards: BTreeMap<(String, String), Heard>,
-    feeds: BTreeMap<String, FeedStatus>,
+pub(super) struct Health {
+    venues: BTreeMap<String, Plans>,
+    /// Shards of all venues together.
+    count: usize,
+    feeds: Arc<Feeds>,
     /// NATS is away: nothing is current.
     cut_since: Option<u64>,
 }
 
+/// What is heard of a venue, by the number of shards that the words speak of.
+type Plans = BTreeMap<u32, Plan>;
+
 #[derive(Debug)]
-struct Heard {
-    status: FeedStatus,
-    at: Instant,
+struct Plan {
+    /// Since when anybody speaks of so many shards.
+    begun: Instant,
+    shards: BTreeMap<u32, Shard>,
+}
+
+/// What a heartbeat was good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It was no word on a shard, or there is no room for another shard.
+    Refused,
+    /// Nothing new, but a sign of life.
+    Same,
+    /// Something else than before.
+    News,
+}
+
+/// What has changed since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Venues whose state is another.
+    pub venues: Vec<String>,
+    /// Whether any symbol stands otherwise.
+    pub stands: bool,
+    /// Venues on demand where somebody may not have heard what is wanted.
+    pub resumed: BTreeSet<String>,
 }
 
 impl Health {
-    /// Takes in a heartbeat. Gives whether it could: it could not from what is called as no venue is, nor from one shard
-    /// more than fit while none of the others has been silent for long.
-    pub fn hear(&mut self, venue: &str, shard: &str, status: FeedStatus, now: Instant) -> bool {
-        let key = (venue.to_owned(), shard.to_owned());
-        if !self.shards.contains_key(&key) && (check_venue(venue).is_err() || !self.make_room(now)) {
-            return false;
+    /// Takes in a heartbeat. One shard more than fit is refused while none of the others has been silent for long.
+    pub fn hear(&mut self, venue: &str, shard: &str, status: FeedStatus, now: Instant, now_ms: u64) -> Heard {
+        let Some((shards, shard)) = place(shard, &status) else { return Heard::Refused };
+        if let Some(known) = self.known(venue, shards, shard) {
+            return if known.hear(status, now) { Heard::News } else { Heard::Same };
         }
-        self.shards.insert(key, Heard { status, at: now });
-        true
+        if check_venue(venue).is_err() || !self.make_room(now) {
+            return Heard::Refused;
+        }
+        let plan = self.venues.entry(venue.to_owned()).or_default().entry(shards);
+        let plan = plan.or_insert_with(|| Plan { begun: now, shards: BTreeMap::new() });
+        plan.shards.insert(shard, Shard::new(status, now, now_ms));
+        self.count += 1;
+        Heard::News
+    }
+
+    fn known(&mut self, venue: &str, shards: u32, shard: u32) -> Option<&mut Shard> {
+        self.venues.get_mut(venue)?.get_mut(&shards)?.shards.get_mut(&shard)
     }
 
     /// Forgets the shard that has been silent for longest, if there is no room and it may be forgotten.
     fn make_room(&mut self, now: Instant) -> bool {
-        if self.shards.len() < SHARDS_MAX {
+        if self.count < WORDS_MAX {
             return true;
         }
-        let silent = self.shards.iter().filter(|(_, heard)| now >= heard.at + FORGET);
-        let longest = silent.min_by_key(|(_, heard)| heard.at).map(|(key, _)| key.clone());
-        longest.is_some_and(|key| self.shards.remove(&key).is_some())
+        let silent = self.venues.iter().flat_map(|(venue, plans)| {
+            plans.iter().flat_map(move |(shards, plan)| {
+                plan.shards.iter().map(move |(n, shard)| (shard.heard_at(), venue, *shards, *n))
+            })
+        });
+        let longest = silent.filter(|(at, ..)| now >= *at + FORGET).min();
+        let Some((venue, shards, shard)) = longest.map(|(_, venue, shards, n)| (venue.clone(), shards, n))
+        else {
+            return false;
+        };
+        self.remove(&venue, shards, shard);
+        self.recount();
+        true
+    }
+
+    fn remove(&mut self, venue: &str, shards: u32, shard: u32) {
+        let Some(plans) = self.venues.get_mut(venue) else { return };
+        if let Some(plan) = plans.get_mut(&shards) {
+            plan.shards.remove(&shard);
+        }
+        plans.retain(|_, plan| !plan.shards.is_empty());
+        if plans.is_empty() {
+            self.venues.remove(venue);
+        }
+    }
+
+    fn recount(&mut self) {
+        self.count = self.venues.values().flat_map(BTreeMap::values).map(|plan| plan.shards.len()).sum();
     }
 
     /// Notes whether NATS can be reached.
@@ -56,172 +139,87 @@ impl Health {
             (true, Some(_)) => {
                 self.cut_since = None;
                 // Their silence was ours; each has a heartbeat's time to speak again.
-                self.shards.values_mut().for_each(|heard| heard.at = now);
+                for plan in self.venues.values_mut().flat_map(BTreeMap::values_mut) {
+                    plan.begun = now;
+                    plan.shards.values_mut().for_each(|shard| shard.excuse(now));
+                }
             }
             (false, None) => self.cut_since = Some(now_ms),
             _ => {}
         }
     }
 
-    /// Looks at the clock; names the venues whose state has changed since the last call.
-    pub fn changes(&mut self, now: Instant, now_ms: u64) -> Vec<String> {
-        self.forget(now);
-        let mut feeds: BTreeMap<String, FeedStatus> = BTreeMap::new();
-        for ((venue, _), heard) in &self.shards {
-            let status = self.judge(heard, now, now_ms);
-            feeds.entry(venue.clone()).and_modify(|feed| merge(feed, &status)).or_insert(status);
+    /// Looks at the clock and judges everything anew; gives what is other than at the last call.
+    pub fn changes(&mut self, now: Instant, now_ms: u64) -> Changes {
+        self.venues.values_mut().for_each(|plans| forget_old_numbers(plans, now));
+        self.recount();
+        let cut_since = self.cut_since;
+        let judged = self.venues.iter_mut().filter_map(|(venue, plans)| {
+            let plans = plans.iter_mut().map(|(shards, plan)| plan.judge(*shards, cut_since, now, now_ms));
+            Some((venue.clone(), VenueFeed::new(plans.collect())?))
+        });
+        let feeds = Arc::new(Feeds::new(judged.collect()));
+        let before = std::mem::replace(&mut self.feeds, feeds);
+        Changes {
+            venues: self.feeds.states_unlike(&before),
+            stands: !self.feeds.stands().eq(before.stands()),
+            resumed: self.feeds.resumed_since(&before),
         }
-        let changed = feeds.iter().filter(|(venue, feed)| self.state(venue) != Some(feed.state));
-        let changed = changed.map(|(venue, _)| venue.clone()).collect();
-        self.feeds = feeds;
-        changed
     }
 
-    /// Forgets shards that a venue does without. One that fell silent as a whole stays down.
-    fn forget(&mut self, now: Instant) {
-        let is_heard = |heard: &Heard| now < heard.at + FORGET;
-        let alive: BTreeSet<String> = self
+    /// Everything as it was at the last call of [`Health::changes`].
+    pub fn feeds(&self) -> &Arc<Feeds> {
+        &self.feeds
+    }
+}
+
+/// The number of shards and the shard that a word is on. Who has one shard may call it anything.
+fn place(shard: &str, status: &FeedStatus) -> Option<(u32, u32)> {
+    match status.shards {
+        0 | 1 => Some((1, 0)),
+        2..=SHARDS_MAX => {
+            shard.parse().ok().filter(|n| *n < status.shards).map(|shard| (status.shards, shard))
+        }
+        _ => None,
+    }
+}
+
+/// A number of shards that nobody speaks of any more is over once there is another; a venue that fell silent as a whole
+/// stays.
+fn forget_old_numbers(plans: &mut Plans, now: Instant) {
+    let speaks = |plan: &Plan| plan.shards.values().any(|shard| !shard.is_silent(now));
+    if plans.len() > 1 && plans.values().any(speaks) {
+        plans.retain(|_, plan| speaks(plan));
+    }
+}
+
+impl Plan {
+    fn judge(&mut self, shards: u32, cut_since: Option<u64>, now: Instant, now_ms: u64) -> PlanNow {
+        let known: BTreeMap<u32, ShardNow> = self
             .shards
-            .iter()
-            .filter(|(_, heard)| is_heard(heard))
-            .map(|((venue, _), _)| venue.clone())
+            .iter_mut()
+            .map(|(number, shard)| (*number, shard.judge(cut_since, now, now_ms)))
             .collect();
-        self.shards.retain(|(venue, _), heard| is_heard(heard) || !alive.contains(venue));
-    }
-
-    fn judge(&self, heard: &Heard, now: Instant, now_ms: u64) -> FeedStatus {
-        let silence = now.saturating_duration_since(heard.at);
-        let mut status = heard.status.clone();
-        if let Some(since) = self.cut_since {
-            (status.state, status.since) = (worst(status.state, FeedState::Stale), since);
-            status.reason = Some("the edge has lost NATS".to_owned());
-        } else if silence >= Duration::from_millis(FEED_SILENCE_MS) {
-            let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-            (status.state, status.since) = (FeedState::Down, now_ms.saturating_sub(silent_ms));
-            status.reason = Some("no word from its ingestor".to_owned());
+        PlanNow {
+            shards,
+            begun: self.begun,
+            missing: self.missing(cut_since, now, now_ms),
+            cut: cut_since.map(|_| CUT),
+            known,
         }
-        status
     }
 
-    /// The state of a venue; `None` for one that no ingestor carries.
-    pub fn state(&self, venue: &str) -> Option<FeedState> {
-        self.feeds.get(venue).map(|feed| feed.state)
+    /// What goes for shards that nobody has spoken for: they are given the time of one that falls silent.
+    fn missing(&self, cut_since: Option<u64>, now: Instant, now_ms: u64) -> Option<Missing> {
+        if let Some(since) = cut_since {
+            return Some(Missing { state: FeedState::Stale, since, stand: Stand::Off { since: None } });
+        }
+        let silence = now.saturating_duration_since(self.begun);
+        let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        let since = now_ms.saturating_sub(silent_ms);
+        (silence >= SILENCE).then_some(Missing { state: FeedState::Down, since, stand: Stand::Down })
     }
-
-    /// Whether rows of this venue are to be marked. One without ingestor publishes by itself and answers for itself.
-    pub fn is_stale(&self, venue: &str) -> bool {
-        self.state(venue).is_some_and(|state| !state.is_live())
-    }
-
-    /// Every feed, by venue.
-    pub fn feeds(&self) -> Vec<(&str, &FeedStatus)> {
-        self.feeds.iter().map(|(venue, feed)| (venue.as_str(), feed)).collect()
-    }
-
-    /// One feed.
-    pub fn feed(&self, venue: &str) -> Option<&FeedStatus> {
-        self.feeds.get(venue)
-    }
-}
-
-fn merge(feed: &mut FeedStatus, shard: &FeedStatus) {
-    if worst(feed.state, shard.state) != feed.state {
-        (feed.state, feed.since, feed.reason) = (shard.state, shard.since, shard.reason.clone());
-    }
-    feed.last_tick = feed.last_tick.max(shard.last_tick);
-    feed.symbols = feed.symbols.saturating_add(shard.symbols);
-}
-
-fn worst(a: FeedState, b: FeedState) -> FeedState {
-    let rank = |state| match state {
-        FeedState::Live => 0,
-        FeedState::Closed => 1,
-        FeedState::Connecting => 2,
-        FeedState::Stale => 3,
-        FeedState::Down => 4,
-    };
-    if rank(b) > rank(a) { b } else { a }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(state: FeedState) -> FeedStatus {
-        FeedStatus { state, since: 5, last_tick: Some(9), symbols: 3, reason: None, shards: 1, demand: false }
-    }
-
-    #[test]
-    fn a_venue_is_as_good_as_its_worst_shard() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        health.hear("binance", "0", status(FeedState::Live), now);
-        health.hear("binance", "1", status(FeedState::Live), now);
-        assert_eq!(health.changes(now, 10), ["binance"]);
-        assert_eq!(health.feed("binance").unwrap().symbols, 6);
-        health.hear("binance", "1", status(FeedState::Stale), now);
-        assert_eq!(health.changes(now, 10), ["binance"]);
-        assert!(health.is_stale("binance") && !health.is_stale("bench"));
-        assert!(health.changes(now, 10).is_empty());
-    }
-
-    #[test]
-    fn silence_is_down_and_a_word_is_enough_to_come_back() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        health.hear("kucoin", "0", status(FeedState::Live), now);
-        health.changes(now, 10_000);
-        let later = now + Duration::from_millis(FEED_SILENCE_MS);
-        assert_eq!(health.changes(later, 20_000), ["kucoin"]);
-        assert_eq!(health.feed("kucoin").unwrap().since, 20_000 - FEED_SILENCE_MS);
-        health.hear("kucoin", "0", status(FeedState::Live), later);
-        assert_eq!(health.changes(later, 20_000), ["kucoin"]);
-        assert!(!health.is_stale("kucoin"));
-    }
-
-    #[test]
-    fn a_shard_is_forgotten_and_a_venue_is_not() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        for (venue, shard) in [("binance", "0"), ("binance", "1"), ("kucoin", "0")] {
-            health.hear(venue, shard, status(FeedState::Live), now);
-        }
-        health.changes(now, 0);
-        let later = now + FORGET;
-        health.hear("binance", "0", status(FeedState::Live), later);
-        health.changes(later, 0);
-        // The other shard is gone by plan; the other venue answers to nobody.
-        assert_eq!(health.state("binance"), Some(FeedState::Live));
-        assert_eq!(health.state("kucoin"), Some(FeedState::Down));
-        assert!(health.is_stale("kucoin"));
-    }
-
-    #[test]
-    fn made_up_shards_are_bounded_and_go_first() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        let live = || status(FeedState::Live);
-        assert!(health.hear("binance", "0", live(), now));
-        let taken = (0..2 * SHARDS_MAX).filter(|n| health.hear(&format!("v{n}"), "0", live(), now)).count();
-        assert_eq!(taken, SHARDS_MAX - 1);
-        assert!(health.hear("binance", "0", live(), now), "who is known goes on");
-        assert!(!health.hear("kucoin", "0", live(), now));
-        assert!(!Health::default().hear("no venue", "0", live(), now));
-        let later = now + FORGET;
-        assert!(health.hear("binance", "0", live(), later));
-        assert!(health.hear("kucoin", "0", live(), later));
-        assert_eq!(health.shards.len(), SHARDS_MAX);
-        health.changes(later, 0);
-        assert_eq!(health.state("binance"), Some(FeedState::Live));
-    }
-
-    #[test]
-    fn without_nats_nothing_is_current() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        health.hear("kucoin", "0", status(FeedState::Live), now);
-        health.changes(now, 10);
-        health.link(false, now, 11);
-        assert_eq!(health.changes(now, 12), ["kucoin"]);
-        assert!(health.is_stale("kucoin"));
-        let later = now + Duration::from_secs(60);
-        health.link(true, later, 70_000);
-        assert_eq!(health.changes(later, 70_000), ["kucoin"]);
-        assert!(!health.is_stale("kucoin"));
-    }
-}
+pub(super) mod tests;

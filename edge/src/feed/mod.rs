@@ -5,10 +5,15 @@
 //! Knows no socket and no client: it counts seats by worker.
 
 mod book;
+mod choice;
+mod demand;
 mod health;
 mod job;
 mod meters;
 mod names;
+mod news;
+mod pick;
+mod stand;
 mod standing;
 mod topic;
 mod view;
@@ -19,25 +24,25 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{Abortable, FuturesUnordered, SelectAll};
 use futures_util::{FutureExt as _, StreamExt as _};
-use tickwire_common::feed::FeedStatus;
 use tickwire_common::symbol::Topic;
-use tickwire_common::time::now_ms;
-use tickwire_common::wire::frame::feed_status;
 use tickwire_nats::catalogue::{Catalogue, CatalogueChange, CatalogueWatch};
 use tickwire_nats::snapshot::Snapshots;
-use tickwire_nats::subject::{ALL_FEEDS, parse_feed};
+use tickwire_nats::subject::ALL_FEEDS;
 use tickwire_nats::subscribe::{Message, Subscription};
+use tickwire_nats::want::Wants;
 use tickwire_nats::{Bytes, Nats};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use health::{Feeds, VenueFeed};
 pub use names::{Found, Names};
+pub use pick::Patience;
 pub use standing::Standing;
 
 use crate::hub::Hub;
 use crate::hub::ask::Ask;
-use crate::ws::frame;
 use book::Book;
+use demand::Demand;
 use job::{JOB_TOPICS_MAX, Primed, Rows};
 use topic::TopicId;
 
@@ -58,6 +63,8 @@ const CATCH_UP_BATCHES_MAX: usize = 64;
 pub struct FeedConfig {
     /// How long a topic without clients stays subscribed.
     pub linger: Duration,
+    /// When names without venue move.
+    pub patience: Patience,
 }
 
 /// See the module.
@@ -70,6 +77,8 @@ pub struct Feed {
     names: Arc<RwLock<Names>>,
     standing: Standing,
     book: Book,
+    demand: Demand,
+    wants: Wants,
     rows: SelectAll<Abortable<Rows>>,
     jobs: FuturesUnordered<BoxFuture<'static, Primed>>,
     /// Links seen; when it grows, rows may have been missed.
@@ -110,7 +119,7 @@ impl Feed {
         names: Arc<RwLock<Names>>,
         config: &FeedConfig,
     ) -> Self {
-        let book = Book::new(hub.workers(), config.linger);
+        let book = Book::new(hub.workers(), config.linger, config.patience);
         Self {
             nats: nats.clone(),
             snapshots: Snapshots::new(nats),
@@ -119,6 +128,8 @@ impl Feed {
             names,
             standing: Standing::default(),
             book,
+            demand: Demand::default(),
+            wants: Wants::new(nats),
             rows: SelectAll::new(),
             jobs: FuturesUnordered::new(),
             epoch: 0,
@@ -216,7 +227,7 @@ impl Feed {
             tracing::info!(venue = change.venue, symbols = change.instruments.len(), "catalogue");
             write(&self.names).apply(change);
         }
-        self.book.find_again(&read(&self.names));
+        self.book.find_again(&read(&self.names), Instant::now());
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -248,31 +259,6 @@ impl Feed {
         }
     }
 
-    fn feed_state(&mut self, message: &Message) {
-        let Some((venue, shard)) = parse_feed(message.subject.as_str()) else { return };
-        let heard = match serde_json::from_slice::<FeedStatus>(&message.payload) {
-            Ok(status) => self.book.health.hear(&venue, &shard, status, Instant::now()),
-            Err(_) => false,
-        };
-        if !heard {
-            // Anyone with the right may publish there, so one line for each would flood the log.
-            metrics::counter!("tickwire_edge_refused_feed_states_total").increment(1);
-            tracing::debug!(venue, shard, "a feed state is refused");
-        }
-        self.tell_feeds();
-    }
-
-    fn link(&mut self) {
-        let state = *self.nats.state().borrow();
-        self.book.health.link(state.connected, Instant::now(), now_ms());
-        if state.connected && state.epoch != self.epoch {
-            self.book.doubt_all(Instant::now());
-            self.patient_until = Instant::now() + CATALOGUE_PATIENCE;
-            self.epoch = state.epoch;
-        }
-        self.tell_feeds();
-    }
-
     fn tick(&mut self) {
         let dropped = self.nats.dropped_messages();
         if std::mem::replace(&mut self.dropped, dropped) != dropped {
@@ -282,35 +268,13 @@ impl Feed {
         self.book.tidy(Instant::now());
         self.book.meters.asks.set(self.asks.len() as f64);
         self.book.meters.jobs.set(self.jobs.len() as f64);
-        self.tell_feeds();
-    }
-
-    /// Tells every client of feeds whose state has changed.
-    fn tell_feeds(&mut self) {
-        let changed = self.book.health.changes(Instant::now(), now_ms());
-        self.keep_feeds();
-        self.standing.note(&self.book.health);
-        if changed.is_empty() {
-            return;
-        }
-        self.book.choose_again();
-        for venue in changed {
-            let Some(feed) = self.book.health.feed(&venue) else { continue };
-            tracing::info!(venue, state = feed.state.as_str(), reason = feed.reason, "feed");
-            let news = frame::text(&feed_status(false, &[(&venue, feed)]));
-            self.hub.tell(&venue.into(), &news);
-        }
-    }
-
-    /// New clients are to see when the last tick was, which moves without a change of state.
-    fn keep_feeds(&self) {
-        let feeds = self.book.health.feeds();
-        let snapshot = if feeds.is_empty() { Bytes::new() } else { frame::text(&feed_status(true, &feeds)) };
-        self.hub.keep_feeds(snapshot);
+        self.look_at_feeds();
+        self.book.meters.shards(self.book.health.feeds());
     }
 
     fn start_jobs(&mut self) {
         let work = self.book.take_work(self.nats.is_connected());
+        self.want(&work.fresh);
         let (nats, snapshots) = (&self.nats, &self.snapshots);
         for topics in in_jobs(&work.fresh) {
             self.jobs.push(job::join(nats.clone(), snapshots.clone(), topics).boxed());

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::stream::AbortHandle;
-use tickwire_common::symbol::Topic;
 
+use super::stand::Place;
 use crate::hub::row::ViewId;
 
 /// Names a topic for as long as the process lives; never used twice, so that a late job finds nobody.
@@ -15,7 +15,9 @@ pub(super) type AnswerKey = usize;
 
 #[derive(Debug)]
 pub(super) struct TopicState {
-    pub topic: Topic,
+    pub place: Place,
+    /// Whether its rows are to be marked, as its shard was judged last.
+    pub is_stale: bool,
     /// The newest row and its `v`.
     pub last: Option<(u64, Bytes)>,
     /// Views that show it.
@@ -35,8 +37,9 @@ pub(super) enum Phase {
 }
 
 impl TopicState {
-    pub fn new(topic: Topic, view: ViewId) -> Self {
-        Self { topic, last: None, views: vec![view], phase: Phase::Priming(Vec::new()), stop: None }
+    pub fn new(place: Place, is_stale: bool, view: ViewId) -> Self {
+        let phase = Phase::Priming(Vec::new());
+        Self { place, is_stale, last: None, views: vec![view], phase, stop: None }
     }
 
     /// Takes in a row unless it is not newer than the newest; gives whether it was.

@@ -11,6 +11,7 @@ mod support;
 
 mod abuse;
 mod bad_input;
+mod demand;
 mod encodings;
 mod http;
 mod join;
@@ -21,6 +22,7 @@ mod protocol;
 mod requests;
 mod resume;
 mod sets;
+mod shards;
 mod sharing;
 mod shutdown;
 mod slow_reader;

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tickwire_common::symbol::Topic;
 use tickwire_common::wire::error::ErrorCode;
 use tickwire_common::wire::frame::Failed;
 
 use super::{Book, Out, TOPICS_MAX};
+use crate::feed::choice::Choice;
 use crate::feed::meters::Source;
-use crate::feed::names::{Found, Names};
+use crate::feed::names::Names;
+use crate::feed::stand::Place;
 use crate::feed::topic::{AnswerKey, Phase, TopicId, TopicState};
 use crate::feed::view::ViewState;
 use crate::hub::ask::SubscribeAsk;
@@ -68,27 +69,23 @@ impl Book {
             return Ok(*id);
         }
         let found = names.resolve(name)?;
-        let candidates = match &found {
-            Found::Exact(topic) => std::slice::from_ref(topic),
-            Found::AnyOf(topics) => topics,
-        };
-        let topic = ViewState::choice(candidates, None, |venue| self.health.is_stale(venue))
-            .ok_or(ErrorCode::UnknownSymbol)?;
-        if self.topics.len() >= TOPICS_MAX && !self.by_topic.contains_key(&topic) {
+        let choice = Choice::new(found, self.health.feeds());
+        let place = choice.place().ok_or(ErrorCode::UnknownSymbol)?;
+        if self.topics.len() >= TOPICS_MAX && !self.by_topic.contains_key(&place.topic) {
             return Err(ErrorCode::Overloaded);
         }
         let id = ViewId(self.next_view);
         self.next_view = self.next_view.wrapping_add(1);
-        let topic = self.topic(topic, id);
-        let view = ViewState::new(id, name, found, topic, self.workers);
+        let topic = self.topic(place, id);
+        let view = ViewState::new(id, name, choice, topic, self.workers);
         self.by_name.insert(Arc::clone(&view.name), id);
         self.views.insert(id, view);
         Ok(id)
     }
 
     /// The topic's id, with this view on it; a new topic is to be joined.
-    pub(super) fn topic(&mut self, topic: Topic, view: ViewId) -> TopicId {
-        if let Some(id) = self.by_topic.get(&topic) {
+    pub(super) fn topic(&mut self, mut place: Place, view: ViewId) -> TopicId {
+        if let Some(id) = self.by_topic.get(&place.topic) {
             if let Some(state) = self.topics.get_mut(id) {
                 state.views.push(view);
             }
@@ -96,8 +93,9 @@ impl Book {
         }
         let id = TopicId(self.next_topic);
         self.next_topic += 1;
-        self.by_topic.insert(topic.clone(), id);
-        self.topics.insert(id, TopicState::new(topic, view));
+        self.by_topic.insert(place.topic.clone(), id);
+        let is_stale = !self.health.feeds().stand(&mut place).is_live();
+        self.topics.insert(id, TopicState::new(place, is_stale, view));
         self.fresh.push(id);
         id
     }
@@ -115,7 +113,7 @@ impl Book {
 
     fn grant(&mut self, id: ViewId, source: Source) -> Option<Grant> {
         let view = self.views.get_mut(&id)?;
-        let last = self.topics.get(&view.topic).and_then(|topic| view.frame(topic, &self.health));
+        let last = self.topics.get(&view.topic).and_then(|topic| view.frame(view.topic, topic));
         self.meters.snapshot(if last.is_some() { source } else { Source::None });
         Some(Grant { name: Arc::clone(&view.name), view: id, last })
     }

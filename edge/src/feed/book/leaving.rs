@@ -49,6 +49,7 @@ impl Book {
         if let Some(view) = self.views.remove(&id) {
             self.by_name.remove(&view.name);
             self.detach(view.topic, id);
+            view.next.into_iter().for_each(|next| self.detach(next, id));
         }
     }
 
@@ -64,7 +65,7 @@ impl Book {
             && state.views.is_empty()
             && state.is_live()
         {
-            self.by_topic.remove(&state.topic);
+            self.by_topic.remove(&state.place.topic);
             self.doubted.remove(&id.0);
             self.topics.remove(&id);
         }
@@ -76,6 +77,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::feed::book::tests::PATIENCE;
     use crate::feed::names::Names;
     use crate::hub::ask::{AnswerForm, SubscribeAsk};
     use crate::hub::client::ClientId;
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn not_more_views_linger_than_there_is_room_for() {
-        let (mut book, now) = (Book::new(1, LINGER), Instant::now());
+        let (mut book, now) = (Book::new(1, LINGER, PATIENCE), Instant::now());
         come_and_go(&mut book, 0..LINGERING_MAX, now);
         assert_eq!((book.views.len(), book.topics.len()), (LINGERING_MAX, LINGERING_MAX));
         come_and_go(&mut book, LINGERING_MAX..LINGERING_MAX + 7, now);
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn who_has_clients_again_does_not_go_for_want_of_room() {
-        let (mut book, now) = (Book::new(1, LINGER), Instant::now());
+        let (mut book, now) = (Book::new(1, LINGER, PATIENCE), Instant::now());
         come_and_go(&mut book, 0..1, now);
         let back = book.views.values_mut().next().map(|view| view.sit(0));
         assert!(back.is_some());

@@ -1,10 +1,19 @@
 //! The book under random schedules: steps of a small [`World`], whose clients check what they are told.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
+use tickwire_common::feed::FeedState;
+
+use crate::feed::pick::Patience;
 
 mod world;
 
-use world::{CLIENTS, NAMES, TOPICS, WORKERS, World};
+use world::{CLIENTS, NAMES, TOPICS, VENUES, WORKERS, World};
+
+/// Two and four turns of the world's clock.
+pub const PATIENCE: Patience =
+    Patience { leave: Duration::from_millis(600), back: Duration::from_millis(1_200) };
 
 /// What may happen in any order; a step that makes no sense at its moment does nothing.
 #[derive(Debug, Clone)]
@@ -17,7 +26,8 @@ enum Step {
     Job { job: usize },
     Row { subscription: usize },
     Deliver { worker: usize },
-    Feed { venue: usize, live: bool },
+    Feed { venue: usize, state: FeedState },
+    List { listed: bool },
     Link { up: bool },
     Clock,
 }
@@ -34,7 +44,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..4usize).prop_map(|job| Step::Job { job }),
         8 => (0..6usize).prop_map(|subscription| Step::Row { subscription }),
         6 => (0..WORKERS).prop_map(|worker| Step::Deliver { worker }),
-        1 => (0..2usize, any::<bool>()).prop_map(|(venue, live)| Step::Feed { venue, live }),
+        2 => (0..VENUES.len(), prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]))
+            .prop_map(|(venue, state)| Step::Feed { venue, state }),
+        1 => any::<bool>().prop_map(|listed| Step::List { listed }),
         1 => any::<bool>().prop_map(|up| Step::Link { up }),
         3 => Just(Step::Clock),
     ]

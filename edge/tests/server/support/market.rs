@@ -21,6 +21,9 @@ use super::{eventually, in_time};
 /// How often feed states are repeated; well below the silence after which a feed counts as down.
 const BEAT: Duration = Duration::from_millis(500);
 
+/// What is said of feeds, by venue and shard.
+type Feeds = BTreeMap<(String, u32), FeedStatus>;
+
 /// See the module.
 pub struct Market {
     /// The nats-server.
@@ -28,7 +31,7 @@ pub struct Market {
     /// A connection to it.
     pub nats: Nats,
     publisher: Publisher,
-    feeds: Arc<Mutex<BTreeMap<String, FeedStatus>>>,
+    feeds: Arc<Mutex<Feeds>>,
     _beats: JoinSet<()>,
 }
 
@@ -38,6 +41,19 @@ pub fn row(v: u64) -> Bytes {
     let mut out = Vec::new();
     Row { v, price, ts: Some(1_763_627_520_119), ..Row::default() }.encode(&mut out);
     out.into()
+}
+
+/// What an owner says of a shard, since long ago.
+pub fn word(state: FeedState, shards: u32) -> FeedStatus {
+    FeedStatus {
+        state,
+        since: 1,
+        last_tick: Some(1_763_627_520_119),
+        symbols: 1,
+        reason: None,
+        shards,
+        demand: false,
+    }
 }
 
 fn topic(text: &str) -> Topic {
@@ -122,23 +138,29 @@ impl Market {
 
     /// Says the state of a venue's feed, now and from time to time, as an ingestor does.
     pub async fn feed(&self, venue: &str, state: FeedState) {
-        let status = FeedStatus {
-            state,
-            since: 1,
-            last_tick: Some(1_763_627_520_119),
-            symbols: 1,
-            reason: None,
-            shards: 1,
-            demand: false,
-        };
-        self.feeds.lock().unwrap().insert(venue.to_owned(), status);
+        self.shard(venue, 0, word(state, 1)).await;
+    }
+
+    /// The same of one shard, in any words.
+    pub async fn shard(&self, venue: &str, shard: u32, status: FeedStatus) {
+        self.feeds.lock().unwrap().insert((venue.to_owned(), shard), status);
         say(&self.publisher, &self.feeds).await;
     }
 
     /// Says the state of a venue's feed one time and never again, as an ingestor that dies.
     pub async fn feed_once(&self, venue: &str, state: FeedState) {
         self.feed(venue, state).await;
-        self.feeds.lock().unwrap().remove(venue);
+        self.hush(venue, 0);
+    }
+
+    /// Nobody speaks for a shard any more.
+    pub fn hush(&self, venue: &str, shard: u32) {
+        self.feeds.lock().unwrap().remove(&(venue.to_owned(), shard));
+    }
+
+    /// Says something of a shard one time, beside what is said of it again and again.
+    pub async fn interject(&self, venue: &str, shard: u32, status: FeedStatus) {
+        say_one(&self.publisher, venue, shard, &status).await;
     }
 
     /// How many subscriptions the server has for a topic's rows.
@@ -149,7 +171,7 @@ impl Market {
     }
 }
 
-async fn beat(publisher: Publisher, feeds: Arc<Mutex<BTreeMap<String, FeedStatus>>>) {
+async fn beat(publisher: Publisher, feeds: Arc<Mutex<Feeds>>) {
     let mut beats = tokio::time::interval(BEAT);
     loop {
         beats.tick().await;
@@ -157,11 +179,15 @@ async fn beat(publisher: Publisher, feeds: Arc<Mutex<BTreeMap<String, FeedStatus
     }
 }
 
-async fn say(publisher: &Publisher, feeds: &Mutex<BTreeMap<String, FeedStatus>>) {
+async fn say(publisher: &Publisher, feeds: &Mutex<Feeds>) {
     let feeds = feeds.lock().unwrap().clone();
-    for (venue, status) in feeds {
-        let payload = serde_json::to_vec(&status).unwrap();
-        // Lost while NATS is away; the next beat says it again.
-        let _ = publisher.publish(&subject::feed(&venue, "0"), payload.into()).await;
+    for ((venue, shard), status) in feeds {
+        say_one(publisher, &venue, shard, &status).await;
     }
+}
+
+async fn say_one(publisher: &Publisher, venue: &str, shard: u32, status: &FeedStatus) {
+    let payload = serde_json::to_vec(status).unwrap();
+    // Lost while NATS is away; the next beat says it again.
+    let _ = publisher.publish(&subject::feed(venue, &shard.to_string()), payload.into()).await;
 }

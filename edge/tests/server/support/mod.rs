@@ -5,6 +5,7 @@ pub mod client;
 pub mod edge;
 pub mod http;
 pub mod market;
+pub mod on_demand;
 pub mod proxy;
 pub mod raw;
 pub mod scene;

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tickwire_common::feed::{FeedState, FeedStatus};
+use tickwire_common::feed::FeedState;
 use tickwire_nats::catalogue::{CatalogueChange, Instrument};
 
 use super::super::*;
-use super::Step;
+use super::{PATIENCE, Step};
+use crate::feed::health::tests::status;
 use crate::feed::names::Names;
 use crate::hub::ask::{AnswerForm, SubscribeAsk};
 use crate::hub::client::ClientId;
@@ -21,7 +22,10 @@ const LINGER: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(300);
 
 /// The topics of the world.
-pub const TOPICS: [&str; 3] = ["a:X", "b:X", "a:Y"];
+pub const TOPICS: [&str; 4] = ["a:X", "b:X", "a:Y", "c:X"];
+
+/// Its venues; the last is preferred, and lists its symbol or not.
+pub const VENUES: [&str; 3] = ["a", "b", "c"];
 
 /// Names that clients use, with the topic of those that only one venue can serve.
 pub const NAMES: [(&str, Option<usize>); 5] =
@@ -86,7 +90,7 @@ fn topic_index(topic: &Topic) -> usize {
 }
 
 fn names() -> Names {
-    let mut names = Names::new(vec!["a".into()], false);
+    let mut names = Names::new(vec!["c".into(), "a".into()], false);
     for (venue, instruments) in [("a", &[("X", "XA"), ("Y", "YA")][..]), ("b", &[("X", "XB")])] {
         let instruments = instruments.iter().map(|(symbol, alias)| Instrument {
             venue: venue.into(),
@@ -105,7 +109,7 @@ impl World {
         let waker = |poll: &mio::Poll| mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
         let inboxes: Vec<Arc<Inbox>> = polls.iter().map(|poll| Inbox::new(waker(poll))).collect();
         Self {
-            book: Book::new(WORKERS, LINGER),
+            book: Book::new(WORKERS, LINGER, PATIENCE),
             hub: Hub::with_inboxes(inboxes.clone()),
             inboxes,
             _polls: polls,
@@ -132,7 +136,8 @@ impl World {
             Step::Job { job } => self.job(job),
             Step::Row { subscription } => self.row(subscription),
             Step::Deliver { worker } => self.deliver(worker),
-            Step::Feed { venue, live } => self.feed(venue, live),
+            Step::Feed { venue, state } => self.feed(venue, state),
+            Step::List { listed } => self.list(listed),
             Step::Link { up } => self.link(up),
             Step::Clock => self.clock(),
         }
@@ -299,25 +304,22 @@ impl World {
         }
     }
 
-    fn feed(&mut self, venue: usize, live: bool) {
-        let state = if live { FeedState::Live } else { FeedState::Stale };
-        let status = FeedStatus {
-            state,
-            since: 0,
-            last_tick: None,
-            symbols: 1,
-            reason: None,
-            shards: 1,
-            demand: false,
-        };
-        self.book.health.hear(["a", "b"][venue], "0", status, self.now);
+    /// The last venue lists its symbol, or does not any more.
+    fn list(&mut self, listed: bool) {
+        let symbol =
+            Instrument { venue: "c".into(), symbol: "X".into(), aliases: Vec::new(), price_increment: None };
+        let instruments = if listed { vec![symbol] } else { Vec::new() };
+        self.names.apply(&CatalogueChange { venue: "c".into(), instruments });
+        self.book.find_again(&self.names, self.now);
+    }
+
+    fn feed(&mut self, venue: usize, state: FeedState) {
+        self.book.health.hear(VENUES[venue], "0", status(state, 1), self.now, 0);
         self.look_at_feeds();
     }
 
     fn look_at_feeds(&mut self) {
-        if !self.book.health.changes(self.now, 0).is_empty() {
-            self.book.choose_again();
-        }
+        self.book.look_at_feeds(self.now, 0);
     }
 
     fn link(&mut self, up: bool) {
@@ -356,14 +358,16 @@ impl World {
             assert!(!client.busy, "an answer is missing");
             for (view, seat) in &client.seats {
                 let state = &self.book.views[view];
-                let newest = self.newest[topic_index(&self.book.topics[&state.topic].topic)];
+                let newest = self.newest[topic_index(&self.book.topics[&state.topic].place.topic)];
                 let name = NAMES[seat.name].0;
                 let missing = seat.owed.iter().find(|v| !seat.log.contains(v));
                 assert_eq!(missing, None, "{name} missed a row: {:?}", seat.log);
-                // A bare name may have shown a newer row of the venue it came from.
-                let newest = newest.max(state.shown_v());
                 if seat.snapshot && newest > 0 {
-                    assert_eq!(seat.log.last(), Some(&newest), "{name} ends with an old row: {:?}", seat.log);
+                    let (shown, told) = state.shown().unwrap();
+                    assert_eq!(shown, (state.topic, newest), "{name} ends with an old row: {:?}", seat.log);
+                    assert_eq!(seat.log.last(), Some(&told), "{name} has not seen it: {:?}", seat.log);
+                    // Only a name that has moved tells other versions than its venue.
+                    assert!(told == newest || NAMES[seat.name].1.is_none() && told > newest);
                 }
             }
         }
