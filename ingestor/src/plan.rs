@@ -21,14 +21,12 @@ pub fn sockets(instruments: &[Instrument], facts: &Facts) -> Vec<Vec<Carried>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tickwire_common::symbol::Symbol;
 
     use super::*;
     use crate::venue::REGISTRY;
 
     fn instrument(number: usize) -> Instrument {
-        let symbol = Symbol::new(&format!("S{number}")).unwrap();
-        Instrument { symbol, key: format!("K{number}"), price_step: None }
+        Instrument::spot(&format!("S{number}"), "USDT", &format!("K{number}"), None).unwrap()
     }
 
     proptest! {

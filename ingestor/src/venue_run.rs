@@ -1,6 +1,7 @@
 //! One venue from its list of instruments to its open sockets: discovery, choice, versions to go on from, plan, links.
 //! A venue that cannot be carried says so in its feed and stops nobody.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,16 @@ use tickwire_nats::{Bytes, Nats};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::catalogue::choose::Named;
+use crate::catalogue::discover::discover_at_last;
 use crate::catalogue::{self, Choice};
 use crate::config::VenueConfig;
 use crate::feed::Feed;
-use crate::link::{Gate, Link};
+use crate::link::Gate;
+use crate::link::fixed::Link;
 use crate::plan;
 use crate::publish::Outlet;
-use crate::rest::Rest;
+use crate::rest::{Rest, RestError};
 use crate::streams::{self, Ready};
 use crate::venue::contract::Instrument;
 
@@ -79,12 +83,15 @@ impl VenueRun {
 
     /// What is to be carried, with what was published of it before us; `None` if there is nothing.
     async fn prepare(&self) -> anyhow::Result<Option<(Rest, Vec<Instrument>, Vec<Option<Bytes>>)>> {
-        let rest = Rest::new(&self.config.rest_url).context("build the HTTP client")?;
+        let rest = Rest::of(self.config.venue, &self.config.rest_url).context("build the HTTP client")?;
         let down = |reason: String| self.feed.without_sockets(FeedState::Down, reason);
-        let listed =
-            catalogue::discover(self.config.venue, &rest, |error| down(format!("instruments: {error}")))
-                .await?;
-        let Choice { chosen, unknown } = catalogue::choose(&listed, &self.config.symbols);
+        let selection = &self.config.selection;
+        let with_volumes = selection.filter.top.is_some();
+        let failed = |error: &RestError| down(format!("instruments: {error}"));
+        let listing = discover_at_last(self.config.venue, &rest, with_volumes, failed).await?;
+        let Choice { chosen, unknown, .. } =
+            catalogue::choose(&listing, selection, &Named::default(), &BTreeSet::new());
+        let unknown: Vec<String> = unknown.into_iter().map(|unknown| unknown.name).collect();
         if !unknown.is_empty() {
             warn!(venue = self.id, symbols = unknown.join(","), "not traded at the venue, left out");
         }

@@ -106,3 +106,30 @@ pub fn read_turnovers(answer: &[u8]) -> Result<Vec<Turnover>, AnswerError> {
     };
     Ok(tickers.iter().filter_map(read).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_read_one_by_one() {
+        let answer =
+            br#"[{"symbol":"BTCUSDT","quoteVolume":"1234567.12000000","count":7},{"symbol":"ETHBTC"},
+            {"symbol":"PEPEUSDT","quoteVolume":"123456789012345678901234567890.12345678"}]"#;
+        let read = read_turnovers(answer).unwrap();
+        let told: Vec<_> = read.iter().map(|one| (one.key.as_str(), one.quote_volume.as_str())).collect();
+        assert_eq!(
+            told,
+            [("BTCUSDT", "1234567.12"), ("PEPEUSDT", "123456789012345678901234567890")],
+            "whole units where there are too many digits"
+        );
+        assert!(matches!(read_turnovers(b"{\"code\":-1003}"), Err(AnswerError::Shape(_))));
+    }
+
+    #[test]
+    fn the_announced_weight_is_that_of_a_minute() {
+        assert_eq!(announced_weight(include_bytes!("fixtures/exchangeInfo-20211012.json")), Some(1_200));
+        assert_eq!(announced_weight(b"{\"symbols\":[]}"), None);
+        assert_eq!(announced_weight(b"[]"), None);
+    }
+}

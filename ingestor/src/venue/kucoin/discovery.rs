@@ -126,3 +126,20 @@ fn instrument(raw: &str) -> Option<Instrument> {
     let instrument = Instrument::spot(&entry.base_currency, &entry.quote_currency, &entry.symbol, price_step);
     instrument.filter(|_| entry.enable_trading)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_read_one_by_one() {
+        let answer = br#"{"code":"200000","data":{"time":1602832092060,"ticker":[
+            {"symbol":"BTC-USDT","symbolName":"BTC-USDT","volValue":"35.0000000000123","vol":"1"},
+            {"symbol":"NEW-USDT","volValue":null}]}}"#;
+        let read = read_turnovers(answer).unwrap();
+        let told: Vec<_> = read.iter().map(|one| (one.key.as_str(), one.quote_volume.as_str())).collect();
+        assert_eq!(told, [("BTC-USDT", "35.0000000000123")]);
+        let refused = read_turnovers(br#"{"code":"429000","msg":"Too Many Requests"}"#);
+        assert!(matches!(refused, Err(AnswerError::Refused { code, .. }) if code == "429000"));
+    }
+}
