@@ -133,10 +133,14 @@ impl Book {
 
     /// Sends a topic's newest row to a view, if it has not shown it. A view on its way to the topic has now arrived.
     fn show(&mut self, id: ViewId, topic: TopicId) {
-        if self.views.get(&id).is_some_and(|view| view.topic != topic) && !self.arrive(id, topic) {
-            return;
+        let Some(mut view) = self.views.get_mut(&id) else { return };
+        if view.topic != topic {
+            if !self.arrive(id, topic) {
+                return;
+            }
+            let Some(arrived) = self.views.get_mut(&id) else { return };
+            view = arrived;
         }
-        let Some(view) = self.views.get_mut(&id) else { return };
         let Some(state) = self.topics.get(&topic) else { return };
         if !view.is_news(topic, state) || view.workers().next().is_none() {
             return;
