@@ -176,6 +176,11 @@ impl Nats {
         &self.inner.client
     }
 
+    /// What the server of the present or the last connection calls itself; empty before the first.
+    pub(crate) fn server_version(&self) -> String {
+        self.inner.client.server_info().version
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.inner.client.connection_state() == State::Connected
     }

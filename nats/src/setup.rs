@@ -30,6 +30,13 @@ pub const LAST_MAX_AGE: Duration = Duration::from_secs(600);
 /// Leases end by their own, far shorter times; this only keeps the bucket small.
 pub const LEASES_MAX_AGE: Duration = Duration::from_secs(3_600);
 
+/// The first nats-server whose compare-and-set holds among several servers: before, two that wrote in the same moment
+/// both won (<https://github.com/nats-io/nats-server/issues/4320>), or two that created
+/// (<https://github.com/nats-io/nats-server/pull/5794>). A single server always kept it.
+const CAS_IN_CLUSTERS: Version = (2, 10, 19);
+
+type Version = (u32, u32, u32);
+
 /// Why a stream cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SetupError {
@@ -47,6 +54,18 @@ pub enum SetupError {
         found: String,
         /// The value needed, JSON.
         wanted: String,
+    },
+    /// The servers are too old to keep it on several of them.
+    #[error(
+        "nats-server {version} cannot keep the stream {stream} on several servers: before {} it lets two writers win at \
+             once; upgrade NATS, or keep it on one server (nats.replicas = 1)",
+        written(CAS_IN_CLUSTERS)
+    )]
+    TooOld {
+        /// Name of the stream.
+        stream: String,
+        /// What the server calls itself.
+        version: String,
     },
     /// It could not be read or created.
     #[error("cannot set up the stream {stream}: {source}")]
@@ -81,7 +100,7 @@ pub async fn ensure_last_stream(nats: &Nats, replicas: u32) -> Result<(), SetupE
         "num_replicas": replicas,
     });
     // Acknowledgements are only sent where one is asked for, so no_ack stays a choice of whoever made the stream.
-    ensure(nats, LAST_STREAM, needed, json!({"retention": "limits", "no_ack": true})).await
+    ensure(nats, LAST_STREAM, needed, json!({"retention": "limits", "no_ack": true})).await.map(|_info| ())
 }
 
 /// Makes sure that a bucket exists, in the shape of <https://github.com/nats-io/nats-architecture-and-design> ADR-8,
@@ -109,7 +128,24 @@ pub async fn ensure_bucket(nats: &Nats, bucket: &str, replicas: u32) -> Result<(
     } else {
         needed["max_age"] = 0.into();
     }
-    ensure(nats, &bucket_stream(bucket), needed, created).await
+    let stream = bucket_stream(bucket);
+    let info = ensure(nats, &stream, needed, created).await?;
+    let replicas = info.pointer("/config/num_replicas").and_then(Value::as_u64);
+    let version = nats.server_version();
+    if bucket == LEASES_BUCKET && replicas > Some(1) && read(&version).is_some_and(|v| v < CAS_IN_CLUSTERS) {
+        return Err(SetupError::TooOld { stream, version });
+    }
+    Ok(())
+}
+
+/// `2.10.19` out of `2.10.19-RC.1`; `None` for a development build without number.
+fn read(version: &str) -> Option<Version> {
+    let mut numbers = version.split(['.', '-', '+']).map_while(|part| part.parse().ok());
+    Some((numbers.next()?, numbers.next()?, numbers.next()?))
+}
+
+fn written((major, minor, patch): Version) -> String {
+    format!("{major}.{minor}.{patch}")
 }
 
 /// The stream below a bucket.
@@ -117,14 +153,14 @@ pub(crate) fn bucket_stream(bucket: &str) -> String {
     format!("KV_{bucket}")
 }
 
-/// `needed` is checked; `chosen` is only used to create.
+/// `needed` is checked; `chosen` is only used to create. Returns what the server says of the stream.
 #[tracing::instrument(name = "ensure_stream", skip_all, fields(stream))]
 pub(crate) async fn ensure(
     nats: &Nats,
     stream: &str,
     needed: Value,
     chosen: Value,
-) -> Result<(), SetupError> {
+) -> Result<Value, SetupError> {
     let failed = |source| SetupError::Api { stream: stream.to_owned(), source };
     let found = match info(nats, stream).await {
         Err(ApiError::NotFound) => match create(nats, stream, &needed, chosen).await {
@@ -135,7 +171,9 @@ pub(crate) async fn ensure(
         },
         found => found,
     };
-    check(stream, &needed, &found.map_err(failed)?)
+    let found = found.map_err(failed)?;
+    check(stream, &needed, &found)?;
+    Ok(found)
 }
 
 async fn info(nats: &Nats, stream: &str) -> Result<Value, ApiError> {
@@ -174,4 +212,24 @@ fn check(stream: &str, needed: &Value, info: &Value) -> Result<(), SetupError> {
 
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        for (text, version) in [
+            ("2.9.10", Some((2, 9, 10))),
+            ("2.10.19", Some(CAS_IN_CLUSTERS)),
+            ("2.12.0-RC.1", Some((2, 12, 0))),
+            ("3.0.0+build", Some((3, 0, 0))),
+            ("dev", None),
+            ("", None),
+        ] {
+            assert_eq!(read(text), version, "{text}");
+        }
+        assert!(read("2.9.10") < Some(CAS_IN_CLUSTERS) && read("2.14.5") > Some(CAS_IN_CLUSTERS));
+    }
 }

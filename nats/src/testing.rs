@@ -234,7 +234,10 @@ fn binary_name() -> io::Result<String> {
 
 /// A port that is free now and that no outgoing connection is given (Linux begins at 32,768, macOS at 49,152): a
 /// stopped server finds it free again.
-fn free_port() -> io::Result<u16> {
+///
+/// # Errors
+/// When none of 200 drawn ones is free.
+pub fn free_port() -> io::Result<u16> {
     let seed = RandomState::new();
     let candidates = (0..200_u64).map(|n| PORTS.start + (seed.hash_one(n) % PORTS.len() as u64) as u16);
     candidates

@@ -3,7 +3,7 @@
 use tickwire_nats::catalogue::{CHUNK_MAX, Catalogue, CatalogueChange, CatalogueWatch, Instrument};
 use tickwire_nats::setup::{CATALOGUE_BUCKET, ensure_bucket};
 use tickwire_nats::testing::NatsServer;
-use tickwire_nats::{Nats, Subject};
+use tickwire_nats::{ApiError, Nats, Subject};
 use tokio::time::timeout;
 
 use crate::{PATIENCE, connect, down, server, up};
@@ -97,4 +97,32 @@ async fn a_watch_begins_before_the_bucket_and_survives_its_loss() {
     let second = instruments("binance", 1);
     writer.put("binance", &second).await.unwrap();
     until(&mut watch, "binance", &second).await;
+}
+
+/// Readers keep what nobody removed, so the writer that comes after the loss must say where its list ends.
+#[tokio::test]
+async fn a_list_that_is_shorter_after_a_loss_ends_where_it_ends() {
+    let mut server = server().await;
+    let (reader_link, reader) = with_bucket(&server).await;
+    let (writer_link, writer) = with_bucket(&server).await;
+    let long = instruments("binance", 2 * CHUNK_MAX + 1);
+    writer.put("binance", &long).await.unwrap();
+    let mut watch = reader.watch().await.unwrap();
+    until(&mut watch, "binance", &long).await;
+    assert_eq!(reader.list("binance").await.unwrap(), long);
+    server.stop();
+    down(&writer_link).await;
+    down(&reader_link).await;
+    std::fs::remove_dir_all(server.folder().join("store")).unwrap();
+    server.restart().await.unwrap();
+    up(&writer_link).await;
+    up(&reader_link).await;
+    assert_eq!(reader.list("binance").await, Err(ApiError::NotFound));
+    ensure_bucket(&writer_link, CATALOGUE_BUCKET, 1).await.unwrap();
+    assert_eq!(reader.list("binance").await, Ok(Vec::new()));
+    let short = instruments("binance", CHUNK_MAX + 1);
+    writer.put("binance", &short).await.unwrap();
+    until(&mut watch, "binance", &short).await;
+    assert_eq!(reader.list("binance").await.unwrap(), short);
+    assert_eq!(reader.list("kucoin").await, Ok(Vec::new()));
 }

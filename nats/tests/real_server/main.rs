@@ -10,6 +10,7 @@
 mod auth;
 mod budget;
 mod catalogue;
+mod cluster;
 mod demand;
 mod last_value;
 mod leases;

@@ -1,7 +1,9 @@
 //! Streams and buckets: made once, checked afterwards, never changed.
 
 use futures_util::future::join_all;
-use tickwire_nats::setup::{LAST_STREAM, LEASES_BUCKET, SetupError, ensure_bucket, ensure_last_stream};
+use tickwire_nats::setup::{
+    LAST_STREAM, LEASES_BUCKET, LEASES_MAX_AGE, SetupError, ensure_bucket, ensure_last_stream,
+};
 use tickwire_nats::testing::NatsServer;
 use tickwire_nats::{ApiError, Nats};
 
@@ -118,4 +120,20 @@ async fn what_a_restart_lost_is_made_again_and_files_survive() {
     assert!(jetstream(&server).await.get_key_value(LEASES_BUCKET).await.is_ok(), "files do");
     ensure_last_stream(&nats, 1).await.unwrap();
     ensure_bucket(&nats, LEASES_BUCKET, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn leases_forget_what_ended_long_ago_unless_somebody_chose_otherwise() {
+    let server = server().await;
+    let nats = connect(&server.config()).await;
+    ensure_bucket(&nats, LEASES_BUCKET, 1).await.unwrap();
+    let name = format!("KV_{LEASES_BUCKET}");
+    let jetstream = jetstream(&server).await;
+    let mut stream = jetstream.get_stream(&name).await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    assert_eq!(config.max_age, LEASES_MAX_AGE);
+    config.max_age = std::time::Duration::ZERO;
+    jetstream.update_stream(&config).await.unwrap();
+    ensure_bucket(&nats, LEASES_BUCKET, 1).await.unwrap();
+    assert!(stream.info().await.unwrap().config.max_age.is_zero(), "left as it was chosen");
 }
