@@ -28,7 +28,10 @@ impl Slot {
         let is_news = verdicts.contains(&Verdict::News)
             || verdicts.contains(&Verdict::Weak) && !verdicts.contains(&Verdict::Old);
         if is_news {
-            self.take(&update.fields, verdicts.map(|verdict| matches!(verdict, Verdict::News | Verdict::Weak)));
+            self.take(
+                &update.fields,
+                verdicts.map(|verdict| matches!(verdict, Verdict::News | Verdict::Weak)),
+            );
             self.row.v = next_version(self.row.v, now_us);
         }
         is_news
@@ -73,11 +76,8 @@ impl Slot {
     }
 
     pub(super) fn import(&mut self, row: &[u8], orders: Orders) {
-        let newer = [
-            self.price.reach(orders.price),
-            self.quote.reach(orders.quote),
-            self.stats.reach(orders.stats),
-        ];
+        let newer =
+            [self.price.reach(orders.price), self.quote.reach(orders.quote), self.stats.reach(orders.stats)];
         self.take(&read(row).unwrap_or_default(), newer);
         self.row.v = self.row.v.max(read_v(row).unwrap_or_default());
     }

@@ -104,7 +104,8 @@ impl Sim {
 
     /// Symbols that the venue has taken, in the order it did.
     pub(crate) fn acked(&self) -> Vec<u32> {
-        let acked = |event: &Event| if let Event::Acked { symbols } = event { symbols.clone() } else { vec![] };
+        let acked =
+            |event: &Event| if let Event::Acked { symbols } = event { symbols.clone() } else { vec![] };
         self.events.iter().flat_map(acked).collect()
     }
 

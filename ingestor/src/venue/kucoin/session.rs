@@ -9,7 +9,9 @@ use tickwire_common::row::Row;
 
 use super::codec::{self, Message, Snapshot, Ticker};
 use super::facts;
-use crate::venue::contract::{Carried, Event, Frame, Heartbeat, Micros, Orders, Out, Reason, Session, Update};
+use crate::venue::contract::{
+    Carried, Event, Frame, Heartbeat, Micros, Orders, Out, Reason, Session, Update,
+};
 use crate::venue::subscriptions::{Refusal, Request, Subscriptions};
 use crate::venue::watch::Watch;
 
@@ -192,7 +194,10 @@ fn write(request: &Request<'_>) -> String {
 fn of_ticker(ticker: Ticker) -> (Row, Orders) {
     let Ticker { sequence, price, bid, ask, trade_ms } = ticker;
     let at = Orders::of(sequence);
-    (Row { price, bid, ask, ts: unix_ms(trade_ms), ..Row::default() }, Orders { price: at, quote: at, ..Orders::NONE })
+    (
+        Row { price, bid, ask, ts: unix_ms(trade_ms), ..Row::default() },
+        Orders { price: at, quote: at, ..Orders::NONE },
+    )
 }
 
 fn of_snapshot(snapshot: Snapshot) -> (Row, Orders) {

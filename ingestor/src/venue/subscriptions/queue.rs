@@ -18,17 +18,24 @@ pub(super) struct Batch {
     pub(super) units: Vec<Unit>,
     /// Whether they are to come; else they are to go.
     pub(super) coming: bool,
-    /// It was sent before, and not answered.
-    pub(super) again: bool,
+    /// It was sent before and not answered, so the venue may have done it.
+    pub(super) unsure: bool,
+    /// That was the last time it was sent.
+    pub(super) unanswered: bool,
     /// More may be put in: it is not a part of one that was refused.
     open: bool,
     bytes: usize,
 }
 
 impl Batch {
-    /// A part of a batch that was refused, or one that is asked again.
-    pub(super) fn fixed(units: Vec<Unit>, coming: bool, again: bool) -> Self {
-        Self { units, coming, again, open: false, bytes: 0 }
+    /// What was refused, or a part of it.
+    pub(super) fn refused(units: Vec<Unit>, coming: bool, unsure: bool) -> Self {
+        Self { units, coming, unsure, ..Self::default() }
+    }
+
+    /// What was not answered.
+    pub(super) fn unanswered(units: Vec<Unit>, coming: bool) -> Self {
+        Self { units, coming, unsure: true, unanswered: true, ..Self::default() }
     }
 
     fn takes(&self, unit: Unit, bytes: usize, shape: &Shape) -> bool {
@@ -54,24 +61,24 @@ impl Queue {
             batch.units.push(unit);
             batch.bytes += bytes;
         } else {
-            lane.push_back(Batch { units: vec![unit], coming, again: false, open: true, bytes });
+            lane.push_back(Batch { units: vec![unit], coming, open: true, bytes, ..Batch::default() });
         }
     }
 
-    /// Puts a batch at the end of its lane, or at the front if it is asked again.
+    /// Puts a batch at the end of its lane, or at the front if it was not answered.
     pub(super) fn put(&mut self, batch: Batch) {
         let lane = if batch.coming { &mut self.coming } else { &mut self.going };
-        match (batch.units.is_empty(), batch.again) {
+        match (batch.units.is_empty(), batch.unanswered) {
             (true, _) => {}
             (false, true) => lane.push_front(batch),
             (false, false) => lane.push_back(batch),
         }
     }
 
-    /// Drops what is no longer to be sent. Batches that are asked again stay whole: the venue may have taken them.
+    /// Drops what is no longer to be sent. What the venue may have done already is asked for to the end.
     pub(super) fn retain(&mut self, keep: impl Fn(Unit, bool) -> bool) {
         for lane in [&mut self.coming, &mut self.going] {
-            for batch in lane.iter_mut().filter(|batch| !batch.again) {
+            for batch in lane.iter_mut().filter(|batch| !batch.unsure) {
                 batch.units.retain(|unit| keep(*unit, batch.coming));
             }
             lane.retain(|batch| !batch.units.is_empty());

@@ -156,8 +156,7 @@ impl Table {
 
     /// Removes a symbol that nobody wants and of which the venue has nothing.
     pub(super) fn remove_if_done(&mut self, place: Place) {
-        let done =
-            |entry: &Entry| !entry.wanted && entry.states.iter().all(|state| *state == State::Off);
+        let done = |entry: &Entry| !entry.wanted && entry.states.iter().all(|state| *state == State::Off);
         let Some(slot) = self.entries.get_mut(place) else { return };
         if let Some(entry) = slot.take_if(|entry| done(entry)) {
             self.by_name.remove(entry.name.as_bytes());
