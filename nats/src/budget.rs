@@ -27,7 +27,8 @@ pub enum BudgetError {
     /// All are given. Ask again after a moment, with jitter.
     #[error("the budget is spent")]
     Spent,
-    /// There is no stream: it was lost with its server. [`Budget::ensure`] makes it anew.
+    /// There is no stream: it was lost with its server, or nobody leads it at the moment. [`Budget::ensure`] makes it
+    /// anew or says so.
     #[error("there is no such budget")]
     Missing,
     /// The link is down or silent. After [`LinkError::TimedOut`] a token may be gone.

@@ -51,13 +51,12 @@ pub(crate) struct Stored {
 
 impl Stored {
     fn read(reply: &Message) -> Option<Self> {
-        let operation = header(reply, "KV-Operation");
-        Some(Self {
-            sequence: header(reply, "Nats-Sequence")?.parse().ok()?,
-            payload: Bytes::copy_from_slice(&reply.payload),
-            deleted: matches!(operation, Some("DEL" | "PURGE"))
-                || header(reply, "Nats-Marker-Reason").is_some(),
-        })
+        let sequence = header(reply, "Nats-Sequence")?.parse().ok()?;
+        let payload = Bytes::copy_from_slice(&reply.payload);
+        let deleted = payload.is_empty()
+            && (matches!(header(reply, "KV-Operation"), Some("DEL" | "PURGE"))
+                || header(reply, "Nats-Marker-Reason").is_some());
+        Some(Self { sequence, payload, deleted })
     }
 }
 

@@ -46,10 +46,12 @@ pub enum Expect {
 /// Why a write did not happen, or may not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CasError {
-    /// Somebody else wrote the key. Read again before the next attempt.
+    /// Somebody else wrote the key, or in a cluster does so just now: perhaps an earlier attempt of our own. Read again
+    /// before the next attempt.
     #[error("somebody else wrote the lease")]
     Conflict,
-    /// There is no bucket: it was lost with its server. [`ensure_bucket`](crate::setup::ensure_bucket) makes it anew.
+    /// There is no bucket: it was lost with its server, or nobody leads it at the moment.
+    /// [`ensure_bucket`](crate::setup::ensure_bucket) makes it anew or says so.
     #[error("there is no bucket {LEASES_BUCKET}")]
     Missing,
     /// The link is down or silent. After [`LinkError::TimedOut`] it may be written or not: read before trying again.

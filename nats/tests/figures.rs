@@ -9,9 +9,11 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tickwire_common::symbol::Topic;
+use tickwire_nats::leases::{Expect, Leases};
 use tickwire_nats::publish::{PublishError, Publisher};
-use tickwire_nats::setup::ensure_last_stream;
+use tickwire_nats::setup::{LEASES_BUCKET, ensure_bucket, ensure_last_stream};
 use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::testing::NatsServer;
 use tickwire_nats::{Bytes, Nats, Subject, subject};
@@ -95,4 +97,37 @@ async fn from_a_servers_return_to_its_refilled_stream() {
         "link up, stream made after the server answers: median {:.0?} ms, worst {:.0?} ms of 20",
         milliseconds[10], milliseconds[19]
     );
+}
+
+/// As in production: every write reaches the disk before it is acknowledged (an option of 2.10 and newer).
+#[ignore = "a measurement"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_leases_read_and_renewed() {
+    let folder = NatsServer::new_folder().unwrap();
+    let durable = "jetstream { store_dir: \"$FOLDER/store\", sync_interval: always }";
+    let server = match NatsServer::start_in(folder, durable, &[]).await {
+        Ok(server) => server,
+        Err(_) => NatsServer::start().await.unwrap(),
+    };
+    let nats = connect(&server).await;
+    ensure_bucket(&nats, LEASES_BUCKET, 1).await.unwrap();
+    let leases = Leases::new(&nats);
+    let value = Bytes::from(vec![b'7'; 200]);
+    let keys: Vec<String> = (0..100).map(|n| format!("shard.binance.{n}")).collect();
+    let mut revisions = vec![Expect::Absent; keys.len()];
+    let (mut reads, mut renewals) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let started = Instant::now();
+        let puts = keys.iter().zip(&revisions).map(|(key, known)| leases.put(key, value.clone(), *known));
+        let done = join_all(puts).await;
+        renewals.push(started.elapsed().as_secs_f64() * 1e3);
+        revisions = done.into_iter().map(|revision| Expect::Revision(revision.unwrap())).collect();
+        let started = Instant::now();
+        assert_eq!(leases.read_all().await.unwrap().len(), keys.len());
+        reads.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    for (what, mut all) in [("renewing", renewals), ("reading", reads)] {
+        all.sort_by(f64::total_cmp);
+        println!("{what} 100 leases: median {:.1} ms, worst {:.1} ms of 20", all[10], all[19]);
+    }
 }
