@@ -14,15 +14,23 @@ pub mod rest;
 
 pub mod catalogue;
 
+pub mod demand;
+
 pub mod plan;
 
 // From the exchange's socket to NATS.
+pub mod pool;
+
 pub mod link;
 
 pub mod venue;
 
 pub mod rows;
 
+pub mod outlet;
+
 pub mod publish;
+
+pub mod feeds;
 
 pub mod feed;

@@ -10,17 +10,18 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tickwire_common::feed::{FeedState, FeedStatus};
 use tickwire_common::row::Row;
-use tickwire_common::symbol::{Symbol, Topic};
+use tickwire_common::symbol::Topic;
 use tickwire_common::task::{Tasks, Verdict};
 use tickwire_common::telemetry::{self, Format};
 use tickwire_common::time::now_us;
 use tickwire_ingestor::feed::Feed;
-use tickwire_ingestor::link::{Gate, Link};
+use tickwire_ingestor::link::Gate;
+use tickwire_ingestor::link::fixed::Link;
 use tickwire_ingestor::plan;
 use tickwire_ingestor::publish::Outlet;
 use tickwire_ingestor::rest::Rest;
 use tickwire_ingestor::streams::{self, Ready};
-use tickwire_ingestor::venue::contract::{Instrument, Update};
+use tickwire_ingestor::venue::contract::{Instrument, Orders, Update};
 use tickwire_ingestor::venue::find;
 use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::subscribe::Subscription;
@@ -42,9 +43,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 fn instruments() -> Vec<Instrument> {
-    let btc =
-        Instrument { symbol: Symbol::new("BTC/USDT").unwrap(), key: "BTCUSDT".to_owned(), price_step: None };
-    vec![btc]
+    vec![Instrument::spot("BTC", "USDT", "BTCUSDT", None).unwrap()]
 }
 
 fn trade(id: u64, price: &str) -> Message {
@@ -229,7 +228,8 @@ async fn garbage_and_a_venues_goodbye_do_not_stop_the_prices() {
 
 fn bid(text: &str) -> Update {
     let fields = Row { bid: text.parse().ok(), ..Row::default() };
-    Update { symbol: 0, fields }
+    let orders = Orders { quote: Orders::WEAK, ..Orders::NONE };
+    Update { symbol: 0, fields, orders }
 }
 
 #[tokio::test(flavor = "multi_thread")]

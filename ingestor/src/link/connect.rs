@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::Link;
+use super::Route;
 use crate::rest::RestError;
 use crate::venue::contract::{Endpoint, Reason};
 
@@ -48,14 +48,15 @@ impl ConnectError {
     }
 }
 
-/// Opens the socket of a link.
-pub(super) async fn open(link: &Link) -> Result<(WebSocketStream<Socket>, Endpoint), ConnectError> {
-    let answer = match link.venue.invitation() {
-        Some(request) => link.rest.ask(request).await?,
+/// Opens a socket.
+pub(super) async fn open(route: &Route) -> Result<(WebSocketStream<Socket>, Endpoint), ConnectError> {
+    let answer = match route.venue.invitation() {
+        Some(request) => route.rest.ask(request).await?,
         None => Vec::new(),
     };
-    let endpoint = link.venue.endpoint(link.ws_url.as_deref(), &answer, now_us()).map_err(RestError::from)?;
-    let bytes_max = Some(link.venue.facts().message_bytes_max);
+    let endpoint =
+        route.venue.endpoint(route.ws_url.as_deref(), &answer, now_us()).map_err(RestError::from)?;
+    let bytes_max = Some(route.venue.facts().message_bytes_max);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES)

@@ -1,5 +1,5 @@
-//! One open socket and its session: frames in, time in; prices, frames and events out. Generic over the stream below,
-//! so that tests run it over memory.
+//! One open socket and its session: frames, time and the load in; prices, frames and events out. Generic over the stream
+//! below.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use metrics::{Counter, counter};
 use tickwire_common::time::now_us;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -16,10 +17,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Link;
-use crate::feed::Reporter;
-use crate::publish::Outlet;
-use crate::venue::contract::{Carried, Event, Frame, Micros, Out, Reason, Session};
+use super::tell::Teller;
+use super::{Link, Load, Retire, Route};
+use crate::venue::contract::{Carried, Frame, Micros, Out, Reason, Session};
 
 /// Frames that are read before their prices are published together: bounds the delay of the first one.
 const FRAMES_AT_ONCE: usize = 64;
@@ -30,27 +30,29 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for a goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Garbage is counted always and logged this often.
-const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
-
 /// How a socket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Why; `None` if we were asked to stop.
-    pub reason: Option<Reason>,
+    pub(super) reason: Option<Reason>,
     /// How long prices had been coming.
-    pub live_for: Duration,
+    pub(super) live_for: Duration,
 }
 
 /// An open socket.
-pub struct Drive<S> {
+pub(super) struct Drive<S> {
     name: String,
+    number: u32,
+    route: Arc<Route>,
     socket: WebSocketStream<S>,
     session: Box<dyn Session>,
-    outlet: Arc<Outlet>,
-    reporter: Reporter,
+    load: watch::Receiver<Load>,
+    /// What the session was told to carry.
+    carried: Load,
     /// Zero of the session's time.
     started: Instant,
+    /// When to ask for a replacement, unless that was done.
+    retire_at: Option<Instant>,
     out: Out,
     frames: u64,
     live_since: Option<Instant>,
@@ -61,30 +63,33 @@ pub struct Drive<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
-    pub(super) fn new(link: &Link, socket: WebSocketStream<S>, session: Box<dyn Session>) -> Self {
+    pub(super) fn new(
+        link: &Link,
+        socket: WebSocketStream<S>,
+        session: Box<dyn Session>,
+        retire_at: Instant,
+    ) -> Self {
         Self {
             name: link.name.clone(),
+            number: link.socket,
+            route: Arc::clone(&link.route),
             socket,
             session,
-            outlet: Arc::clone(&link.outlet),
-            reporter: link.reporter.clone(),
+            load: link.load.clone(),
+            carried: Load::new(),
             started: Instant::now(),
+            retire_at: Some(retire_at),
             out: Out::default(),
             frames: 0,
             live_since: None,
             pong_waits: false,
-            teller: Teller {
-                name: link.name.clone(),
-                venue: link.venue.id(),
-                symbols: link.symbols.clone(),
-                complained: None,
-            },
-            counter: counter!("tickwire_ingest_frames_total", "venue" => link.venue.id()),
+            teller: Teller::new(link),
+            counter: counter!("tickwire_ingest_frames_total", "venue" => link.route.venue.id()),
         }
     }
 
     /// Runs until the socket ends or `token` is cancelled.
-    pub async fn run(mut self, token: &CancellationToken) -> Ended {
+    pub(super) async fn run(mut self, token: &CancellationToken) -> Ended {
         let reason = match token.run_until_cancelled(self.turn()).await {
             Some(reason @ (Reason::Closed | Reason::Io)) => Some(reason),
             Some(reason) => {
@@ -101,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
 
     async fn turn(&mut self) -> Reason {
         self.session.opened(0, &mut self.out);
+        self.follow_load();
         loop {
             if let Err(reason) = self.settle().await {
                 return reason;
@@ -111,14 +117,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         }
     }
 
-    /// Waits for a deadline or for frames, and takes as many as are there.
+    /// Waits for a deadline, another load or frames, and takes as many frames as are there.
     async fn step(&mut self) -> Result<(), Reason> {
-        let deadline = self.session.next_deadline().map(|at| self.started + Duration::from_micros(at));
+        let due = self.session.next_deadline().map(|at| self.started + Duration::from_micros(at));
+        let wake = [due, self.retire_at].into_iter().flatten().min();
         let first = tokio::select! {
             biased;
-            () = sleep_until(deadline.unwrap_or(self.started)), if deadline.is_some() => {
-                let now = self.now();
-                self.session.deadline(now, &mut self.out);
+            () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                self.deadline();
+                return Ok(());
+            }
+            // An error means that the pool has let go: then this link is cancelled.
+            Ok(()) = self.load.changed() => {
+                self.follow_load();
                 return Ok(());
             }
             first = self.socket.next() => first,
@@ -132,6 +143,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         // There may be more: the connection to NATS, which may share our core, goes first.
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    fn deadline(&mut self) {
+        if self.retire_at.is_some_and(|at| Instant::now() >= at) {
+            self.retire_at = None;
+            self.route.view.retire(self.number, Retire::Lifetime);
+        }
+        self.session.deadline(self.now(), &mut self.out);
+    }
+
+    /// Tells the session how the load has changed.
+    fn follow_load(&mut self) {
+        let (now, load) = (self.now(), self.load.borrow_and_update().clone());
+        let gone: Vec<u32> =
+            self.carried.keys().copied().filter(|symbol| !load.contains_key(symbol)).collect();
+        let new: Vec<Carried> = load
+            .iter()
+            .filter(|(symbol, _)| !self.carried.contains_key(symbol))
+            .map(|(index, key)| Carried { index: *index, key: key.clone() })
+            .collect();
+        if !gone.is_empty() {
+            self.session.unsubscribe(&gone, now, &mut self.out);
+        }
+        if !new.is_empty() {
+            self.session.subscribe(new, now, &mut self.out);
+        }
+        self.carried = load;
     }
 
     fn take(&mut self, frame: Option<Result<Message, WsError>>, now: Micros) -> Result<(), Reason> {
@@ -166,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     async fn settle(&mut self) -> Result<(), Reason> {
         self.counter.increment(std::mem::take(&mut self.frames));
         self.publish();
-        self.out.events.drain(..).try_for_each(|event| self.teller.tell(event))?;
+        self.out.events.drain(..).try_for_each(|event| self.teller.tell(event, &self.carried))?;
         // The library has put the pong into its buffer; without a flush it would wait for the next frame.
         if std::mem::take(&mut self.pong_waits) || !self.out.send.is_empty() {
             let sent = timeout(SEND_TIMEOUT, send_all(&mut self.socket, &mut self.out.send)).await;
@@ -179,14 +217,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         if self.out.updates.is_empty() {
             return;
         }
-        let now_us = now_us();
-        self.outlet.publish(&self.out.updates, now_us, std::time::Instant::now());
+        self.route.sink.updates(self.number, &self.out.updates, now_us(), std::time::Instant::now());
         self.out.updates.clear();
-        self.reporter.tick(now_us / 1_000);
-        if self.live_since.is_none() {
-            self.live_since = Some(Instant::now());
-            self.reporter.live();
-        }
+        self.live_since.get_or_insert_with(Instant::now);
     }
 
     fn now(&self) -> Micros {
@@ -215,56 +248,4 @@ where
         socket.feed(Message::text(text)).await?;
     }
     socket.flush().await
-}
-
-/// Counts and logs what is no price.
-#[derive(Debug)]
-struct Teller {
-    name: String,
-    venue: &'static str,
-    symbols: Vec<Carried>,
-    complained: Option<Instant>,
-}
-
-impl Teller {
-    fn tell(&mut self, event: Event) -> Result<(), Reason> {
-        let venue = self.venue;
-        match event {
-            Event::Subscribed => info!(link = self.name, "every subscription is answered"),
-            Event::Rejected { symbol, reason } => {
-                let key =
-                    self.symbols.iter().find(|carried| carried.index == symbol).map(|carried| &carried.key);
-                counter!("tickwire_ingest_rejected_symbols_total", "venue" => venue).increment(1);
-                warn!(
-                    link = self.name,
-                    symbol = key,
-                    reason,
-                    "the venue does not carry this symbol; the others go on"
-                );
-            }
-            Event::Ignored(kind) => {
-                counter!("tickwire_ingest_ignored_frames_total", "venue" => venue, "kind" => kind)
-                    .increment(1);
-            }
-            Event::Superseded(stream) => {
-                counter!("tickwire_ingest_superseded_total", "venue" => venue, "stream" => stream)
-                    .increment(1);
-            }
-            Event::Garbage(kind) => {
-                counter!("tickwire_ingest_decode_errors_total", "venue" => venue, "kind" => kind)
-                    .increment(1);
-                self.complain(kind);
-            }
-            Event::Reconnect(reason) => return Err(reason),
-        }
-        Ok(())
-    }
-
-    fn complain(&mut self, kind: &'static str) {
-        let now = Instant::now();
-        if self.complained.is_none_or(|last| now.duration_since(last) >= COMPLAINT_EVERY) {
-            self.complained = Some(now);
-            warn!(link = self.name, kind, "skipped a frame that cannot be read; more are only counted");
-        }
-    }
 }

@@ -1,26 +1,34 @@
-//! The driver: owns one exchange socket for as long as the process lives, and knows no venue. Opens it, hands bytes
-//! and time to the session, does what the session asks for, and opens it again after a jittered back-off.
+//! The driver: owns one exchange socket for as long as the pool keeps it, and knows no venue. Opens it, hands bytes,
+//! time and what is to be carried to the session, does what the session asks for, and opens it again after a jittered
+//! back-off.
 
 mod connect;
 mod drive;
+pub mod fixed;
 mod gate;
+mod state;
+mod tell;
+mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, histogram};
 use tickwire_common::backoff::Backoff;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use connect::ConnectError;
-pub use drive::{Drive, Ended};
-pub use gate::Gate;
+pub use gate::{Budget, Gate, Taken};
+pub use state::{Retire, SocketState, SocketView, Summary, SymbolState};
+pub use view::{MOVE_PATIENCE, View, WARM_AFTER_ACK};
 
-use crate::feed::Reporter;
-use crate::publish::Outlet;
 use crate::rest::Rest;
-use crate::venue::contract::{Carried, Reason, Venue};
+use crate::venue::contract::{Reason, Update, Venue};
+use drive::{Drive, Ended};
 
 /// Ceiling of the first wait before a new socket: prices should be back at once after a single cut.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -31,25 +39,51 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A socket that brought prices for this long has proved itself.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// One socket and what it is for.
-#[derive(Clone)]
-pub struct Link {
+/// The part of its lifetime after which a connection asks to be replaced, in percent: a uniform draw, so that sockets
+/// that were opened together do not go together.
+const RETIRE_PERCENT: std::ops::RangeInclusive<u32> = 80..=95;
+
+/// Where the prices go.
+pub trait Sink: Send + Sync {
+    /// Takes what a link read together at `now_us` (Unix microseconds). Never waits. While a symbol moves, two links
+    /// bring the same news.
+    fn updates(&self, link: u32, updates: &[Update], now_us: u64, now: std::time::Instant);
+
+    /// Nobody carries these symbols at the moment: the venue may number their news from the start again.
+    fn forget_orders(&self, symbols: &[u32]);
+}
+
+/// What a socket is to carry: the venue's key of every symbol, by index.
+pub type Load = BTreeMap<u32, String>;
+
+/// What all sockets of a venue share.
+pub struct Route {
     /// The venue's protocol.
     pub venue: &'static dyn Venue,
-    /// For the log, like `binance/0`.
-    pub name: String,
-    /// The symbols it carries.
-    pub symbols: Vec<Carried>,
     /// Configured origin instead of the venue's own.
     pub ws_url: Option<String>,
     /// The venue's REST interface, for its invitations.
     pub rest: Rest,
-    /// Shared by all sockets of the venue.
+    /// How often sockets may be opened.
     pub gate: Arc<Gate>,
     /// Where the prices go.
-    pub outlet: Arc<Outlet>,
-    /// Where the state goes.
-    pub reporter: Reporter,
+    pub sink: Arc<dyn Sink>,
+    /// Where the news go.
+    pub view: Arc<View>,
+    /// After how long the venue cuts a connection.
+    pub lifetime: Duration,
+}
+
+/// One socket.
+pub struct Link {
+    /// Its number in the view.
+    pub socket: u32,
+    /// For the log, like `binance/1`.
+    pub name: String,
+    /// What it shares with the others.
+    pub route: Arc<Route>,
+    /// What it is to carry. Only the newest load counts, so there is no queue that could be full.
+    pub load: watch::Receiver<Load>,
 }
 
 impl Link {
@@ -57,7 +91,7 @@ impl Link {
     ///
     /// # Errors
     /// Only if the back-off's bounds were wrong: whatever a venue does is answered by another attempt.
-    pub async fn run(self, token: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, token: CancellationToken) -> anyhow::Result<()> {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX)?.settle_after(SETTLE);
         loop {
             let opened = token.run_until_cancelled(self.open()).await;
@@ -80,18 +114,30 @@ impl Link {
     }
 
     #[tracing::instrument(name = "open_socket", skip_all, fields(link = self.name))]
-    async fn open(&self) -> Result<Drive<connect::Socket>, ConnectError> {
-        self.gate.pass().await;
-        let (socket, endpoint) = connect::open(self).await?;
-        let session = self.venue.session(self.symbols.clone(), &endpoint);
-        info!(link = self.name, symbols = self.symbols.len(), "socket open");
-        Ok(Drive::new(self, socket, session))
+    async fn open(&mut self) -> Result<Drive<connect::Socket>, ConnectError> {
+        // An empty socket is not worth a connect. The pool is gone only when this link is cancelled.
+        let _gone = self.load.wait_for(|load| !load.is_empty()).await.map(drop);
+        let asked = Instant::now();
+        self.route.gate.pass().await;
+        histogram!("tickwire_ingest_connect_wait_seconds", "venue" => self.route.venue.id())
+            .record(asked.elapsed().as_secs_f64());
+        let (socket, endpoint) = connect::open(&self.route).await?;
+        let session = self.route.venue.session(&endpoint);
+        info!(link = self.name, symbols = self.load.borrow().len(), "socket open");
+        self.route.view.opened(self.socket);
+        Ok(Drive::new(self, socket, session, self.retire_at()))
+    }
+
+    /// When a connection that is made now asks to be replaced.
+    fn retire_at(&self) -> Instant {
+        Instant::now() + self.route.lifetime / 100 * fastrand::u32(RETIRE_PERCENT)
     }
 
     fn tell_lost(&self, reason: Reason, delay: Duration) {
-        let (venue, reason) = (self.venue.id(), reason.as_str());
+        let (venue, reason) = (self.route.venue.id(), reason.as_str());
         counter!("tickwire_ingest_reconnects_total", "venue" => venue, "reason" => reason).increment(1);
-        self.reporter.lost(reason);
+        let alone = self.route.view.lost(self.socket, reason);
+        self.route.sink.forget_orders(&alone);
         warn!(link = self.name, reason, retry_seconds = delay.as_secs_f64(), "socket lost");
     }
 }

@@ -1,0 +1,322 @@
+//! What is known of every symbol on every socket: written by the links and the pool at news, never at a price; read by
+//! whoever asks how a shard is. One short lock; bounded by what is carried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tickwire_common::time::now_ms;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::state::{Retire, SocketState, SocketView, Summary, SymbolState};
+
+/// A subscription that was acknowledged this long ago counts as warm without data: an illiquid symbol may stay silent
+/// for minutes.
+pub const WARM_AFTER_ACK: Duration = Duration::from_secs(3);
+
+/// How long a move waits for data on the new socket where the old one brings some.
+pub const MOVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The shared view of one venue's sockets.
+#[derive(Debug)]
+pub struct View {
+    inner: Mutex<Inner>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    symbols: HashMap<u32, Known>,
+    sockets: BTreeMap<u32, SocketView>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// One, or two while it moves.
+    homes: Vec<Home>,
+    since_ms: u64,
+    lost_ms: Option<u64>,
+    reason: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct Home {
+    socket: u32,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asked,
+    /// Brings data, though not all of it was acknowledged.
+    Early,
+    Acked(Instant),
+    Live,
+    /// By the venue.
+    Rejected,
+    /// Not on this socket.
+    Full,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+impl View {
+    /// Whether every symbol is carried well: acknowledged and with data, or acknowledged [`WARM_AFTER_ACK`] ago, or
+    /// refused by the venue for good. A symbol that is not known is not warm. Time alone can make a symbol warm, so
+    /// who waits asks again now and then besides [`View::changed`].
+    pub fn warm(&self, symbols: &[u32]) -> bool {
+        let (inner, now) = (self.lock(), Instant::now());
+        symbols.iter().all(|symbol| {
+            inner.symbols.get(symbol).is_some_and(|known| known.is_warm(now) || known.is_rejected())
+        })
+    }
+
+    /// The state of a symbol; `None` if it is not asked for.
+    pub fn state(&self, symbol: u32) -> Option<SymbolState> {
+        self.lock().symbols.get(&symbol).map(|known| known.state(Instant::now()))
+    }
+
+    /// The states of these symbols, counted.
+    pub fn summary(&self, symbols: &[u32]) -> Summary {
+        let (inner, now) = (self.lock(), Instant::now());
+        let mut summary = Summary::default();
+        for symbol in symbols {
+            summary.count(inner.symbols.get(symbol).map(|known| known.state(now)));
+        }
+        summary
+    }
+
+    /// Tells of every piece of news; many may come as one.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Every socket.
+    pub fn sockets(&self) -> BTreeMap<u32, SocketView> {
+        self.lock().sockets.clone()
+    }
+
+    /// A socket is to be opened.
+    pub(crate) fn add_socket(&self, socket: u32) {
+        let new = SocketView { state: SocketState::Opening, retire: None, losses: 0 };
+        self.lock().sockets.insert(socket, new);
+    }
+
+    /// A socket is to carry these symbols as well. Gives those that no other carries.
+    pub(crate) fn add(&self, socket: u32, symbols: &[u32]) -> Vec<u32> {
+        let (mut inner, since_ms) = (self.lock(), now_ms());
+        let mut first = Vec::new();
+        for symbol in symbols {
+            let known = inner.symbols.entry(*symbol).or_insert_with(|| Known::new(since_ms));
+            if known.homes.is_empty() {
+                first.push(*symbol);
+            }
+            known.homes.push(Home { socket, stage: Stage::Asked });
+        }
+        first
+    }
+
+    /// A socket is to carry these symbols no longer.
+    pub(crate) fn remove(&self, socket: u32, symbols: &[u32]) {
+        let mut inner = self.lock();
+        for symbol in symbols {
+            inner.forget(socket, *symbol);
+        }
+    }
+
+    /// A socket is gone for good.
+    pub(crate) fn remove_socket(&self, socket: u32) {
+        let mut inner = self.lock();
+        inner.sockets.remove(&socket);
+        inner.symbols.retain(|_, known| {
+            known.homes.retain(|home| home.socket != socket);
+            !known.homes.is_empty()
+        });
+    }
+
+    /// Whether all that is on its way from a socket to others has arrived: the new one brings data, or it was
+    /// acknowledged [`WARM_AFTER_ACK`] ago and the old one brings none either, or [`MOVE_PATIENCE`] ago, or refused.
+    /// `ways` are symbols and where they go.
+    pub(crate) fn all_arrived(&self, from: u32, ways: &[(u32, u32)]) -> bool {
+        let (inner, now) = (self.lock(), Instant::now());
+        ways.iter().all(|(symbol, to)| {
+            inner.symbols.get(symbol).is_some_and(|known| known.has_arrived(from, *to, now))
+        })
+    }
+
+    /// Symbols that a socket has no place for, by socket.
+    pub(crate) fn overflow(&self) -> BTreeMap<u32, Vec<u32>> {
+        let mut overflow: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (symbol, known) in &self.lock().symbols {
+            for home in known.homes.iter().filter(|home| home.stage == Stage::Full) {
+                overflow.entry(home.socket).or_default().push(*symbol);
+            }
+        }
+        overflow
+    }
+
+    pub(super) fn opened(&self, socket: u32) {
+        self.tell(|inner| inner.set(socket, SocketState::Open));
+    }
+
+    pub(super) fn acked(&self, socket: u32, symbols: &[u32]) {
+        let at = Instant::now();
+        self.tell(|inner| {
+            for symbol in symbols {
+                match inner.stage_mut(socket, *symbol) {
+                    Some(stage @ Stage::Early) => *stage = Stage::Live,
+                    Some(stage @ (Stage::Asked | Stage::Rejected | Stage::Full)) => *stage = Stage::Acked(at),
+                    Some(Stage::Acked(_) | Stage::Live) | None => {}
+                }
+            }
+        });
+    }
+
+    /// First data of a symbol on this connection.
+    pub(super) fn live(&self, socket: u32, symbol: u32) {
+        self.tell(|inner| {
+            inner.set(socket, SocketState::Live);
+            if let Some(stage) = inner.stage_mut(socket, symbol) {
+                *stage =
+                    if matches!(stage, Stage::Acked(_) | Stage::Live) { Stage::Live } else { Stage::Early };
+            }
+        });
+    }
+
+    pub(super) fn rejected(&self, socket: u32, symbol: u32, full: bool) {
+        self.tell(|inner| {
+            if let Some(stage) = inner.stage_mut(socket, symbol) {
+                *stage = if full { Stage::Full } else { Stage::Rejected };
+            }
+        });
+    }
+
+    pub(super) fn retire(&self, socket: u32, why: Retire) {
+        self.tell(|inner| {
+            if let Some(known) = inner.sockets.get_mut(&socket) {
+                known.retire.get_or_insert(why);
+            }
+        });
+    }
+
+    /// The connection is gone, or could not be made. Gives the symbols that no other socket carries well by now: what
+    /// the venue numbers may start over.
+    pub(super) fn lost(&self, socket: u32, reason: &'static str) -> Vec<u32> {
+        let (now, at_ms) = (Instant::now(), now_ms());
+        let mut alone = Vec::new();
+        self.tell(|inner| {
+            if let Some(known) = inner.sockets.get_mut(&socket) {
+                known.retire = None;
+                known.losses += 1;
+                if known.state != SocketState::Opening {
+                    known.state = SocketState::Lost;
+                }
+            }
+            for (symbol, known) in &mut inner.symbols {
+                if known.lose(socket, reason, now, at_ms) {
+                    alone.push(*symbol);
+                }
+            }
+        });
+        alone
+    }
+
+    fn tell(&self, news: impl FnOnce(&mut Inner)) {
+        news(&mut self.lock());
+        self.changed.send_replace(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing under this lock panics half-way.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn set(&mut self, socket: u32, state: SocketState) {
+        if let Some(known) = self.sockets.get_mut(&socket) {
+            known.state = state;
+        }
+    }
+
+    fn stage_mut(&mut self, socket: u32, symbol: u32) -> Option<&mut Stage> {
+        let known = self.symbols.get_mut(&symbol)?;
+        known.homes.iter_mut().find(|home| home.socket == socket).map(|home| &mut home.stage)
+    }
+
+    fn forget(&mut self, socket: u32, symbol: u32) {
+        let Some(known) = self.symbols.get_mut(&symbol) else { return };
+        known.homes.retain(|home| home.socket != socket);
+        if known.homes.is_empty() {
+            self.symbols.remove(&symbol);
+        }
+    }
+}
+
+impl Known {
+    fn new(since_ms: u64) -> Self {
+        Self { homes: Vec::with_capacity(1), since_ms, lost_ms: None, reason: None }
+    }
+
+    fn stage(&self, socket: u32) -> Option<Stage> {
+        self.homes.iter().find(|home| home.socket == socket).map(|home| home.stage)
+    }
+
+    fn has_arrived(&self, from: u32, to: u32, now: Instant) -> bool {
+        match (self.stage(to), self.stage(from)) {
+            (Some(Stage::Live | Stage::Rejected), _) => true,
+            (Some(Stage::Acked(at)), Some(Stage::Live | Stage::Early)) => now >= at + MOVE_PATIENCE,
+            (Some(Stage::Acked(at)), _) => now >= at + WARM_AFTER_ACK,
+            (Some(Stage::Asked | Stage::Early | Stage::Full) | None, _) => false,
+        }
+    }
+
+    fn is_warm(&self, now: Instant) -> bool {
+        self.homes.iter().any(|home| home.stage.is_warm(now))
+    }
+
+    fn is_rejected(&self) -> bool {
+        self.homes.iter().all(|home| home.stage == Stage::Rejected)
+    }
+
+    fn state(&self, now: Instant) -> SymbolState {
+        match (self.lost_ms, self.reason) {
+            _ if self.is_warm(now) => SymbolState::Live,
+            _ if self.is_rejected() => SymbolState::Rejected,
+            (Some(since_ms), Some(reason)) => SymbolState::Lost { since_ms, reason },
+            (_, reason) => SymbolState::Opening { since_ms: self.since_ms, reason },
+        }
+    }
+
+    /// Says whether the symbol has nowhere else to come from now.
+    fn lose(&mut self, socket: u32, reason: &'static str, now: Instant, at_ms: u64) -> bool {
+        let was_warm = self.is_warm(now);
+        let Some(home) = self.homes.iter_mut().find(|home| home.socket == socket) else { return false };
+        home.stage = Stage::Asked;
+        if was_warm && !self.is_warm(now) {
+            self.lost_ms = Some(at_ms);
+        }
+        if !self.is_warm(now) {
+            self.reason = Some(reason);
+        }
+        !self.homes.iter().any(|home| matches!(home.stage, Stage::Early | Stage::Acked(_) | Stage::Live))
+    }
+}
+
+impl Stage {
+    fn is_warm(self, now: Instant) -> bool {
+        match self {
+            Self::Live => true,
+            Self::Acked(at) => now >= at + WARM_AFTER_ACK,
+            Self::Asked | Self::Early | Self::Rejected | Self::Full => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
