@@ -1,8 +1,11 @@
+use std::num::NonZeroUsize;
+
 use proptest::prelude::*;
 use regex::Regex;
 
 use super::*;
 use crate::catalogue::testing::{pair, usdt};
+use crate::config::Filter;
 use crate::venue::contract::Kind;
 
 fn listing(instruments: Vec<Instrument>) -> Listing {

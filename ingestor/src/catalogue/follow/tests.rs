@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::venue::contract::Carried;
 
 fn entry(number: u8, key: u8) -> Entry {
     Entry {

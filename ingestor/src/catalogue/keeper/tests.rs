@@ -174,23 +174,16 @@ async fn a_lost_bucket_is_filled_again_and_nobody_is_cut_off() {
     let config = VenueConfig { refresh: Duration::from_secs(3_600), ..binance(Symbols::All, &exchange.url) };
     world.keep(config, exchange.rest());
     world.lists(&["A", "B"]).await;
+    let mut writes = world.nats.subscribe(&Subject::from(format!("$KV.{CATALOGUE_BUCKET}.>"))).await.unwrap();
     world.server.stop();
     let mut state = world.nats.state();
     soon("the loss", state.wait_for(|state| !state.connected)).await.unwrap();
     std::fs::remove_dir_all(world.server.folder().join("store")).unwrap();
     world.server.restart().await.unwrap();
-    let catalogue = Catalogue::new(&world.nats);
-    let filled = async {
-        while catalogue.list("binance").await.map_or(0, |there| there.len()) < 2 {
-            world.ready.changed().await.unwrap();
-            let mut writes =
-                world.nats.subscribe(&Subject::from(format!("$KV.{CATALOGUE_BUCKET}.>"))).await.unwrap();
-            if catalogue.list("binance").await.map_or(0, |there| there.len()) < 2 {
-                writes.next().await.unwrap();
-            }
-        }
-    };
-    soon("the catalogue again", filled).await;
+    let written = soon("the catalogue again", writes.next()).await.unwrap();
+    assert_eq!(written.subject.as_str(), "$KV.md_catalogue.binance.0");
+    let there = Catalogue::new(&world.nats).list("binance").await.unwrap();
+    assert_eq!(there.len(), 2);
     assert!(!world.list.has_changed().unwrap(), "the follower never saw it empty");
 }
 
