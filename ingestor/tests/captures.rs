@@ -1,18 +1,22 @@
-//! Whole recordings through the codecs: every frame is decoded or is of a known other kind. Runs over the folder named
-//! by TICKWIRE_TEST_CAPTURES (with `binance/` and `kucoin/` in it) and prints the counts; without it there is nothing
-//! to read and nothing is claimed.
+//! Whole recordings through the codecs: every frame is decoded or is of a known other kind; and through two sessions at
+//! once, as when a socket is replaced: the rows are those of one. Runs over the folder named by TICKWIRE_TEST_CAPTURES
+//! (with `binance/` and `kucoin/` in it) and prints the counts; without it there is nothing to read and nothing is
+//! claimed.
 //!
 //! `TICKWIRE_TEST_CAPTURES=<folder> cargo test -p tickwire-ingestor --test captures -- --nocapture`
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use tickwire_ingestor::venue::{binance, kucoin};
+use tickwire_common::row::Row;
+use tickwire_ingestor::rows::Rows;
+use tickwire_ingestor::venue::contract::{Carried, Endpoint, Frame, Out, Update};
+use tickwire_ingestor::venue::{binance, find, kucoin};
 
 type Decode = fn(&[u8]) -> String;
 
@@ -61,20 +65,87 @@ fn received(line: &str) -> Option<&str> {
     (!line.contains(" <- ") && !line.starts_with("> ")).then_some(frame)
 }
 
-fn count(path: &Path, decode: Decode) -> BTreeMap<String, usize> {
+/// Frames that were received, in order.
+fn frames(path: &Path) -> impl Iterator<Item = String> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let reader: Box<dyn Read> = if path.extension().is_some_and(|ext| ext == "gz") {
         Box::new(MultiGzDecoder::new(file))
     } else {
         Box::new(file)
     };
+    BufReader::new(reader).lines().filter_map(|line| received(&line.unwrap()).map(str::to_owned))
+}
+
+fn count(path: &Path, decode: Decode) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for line in BufReader::new(reader).lines().map(Result::unwrap) {
-        if let Some(frame) = received(&line) {
-            *counts.entry(decode(frame.as_bytes())).or_default() += 1;
-        }
+    for frame in frames(path) {
+        *counts.entry(decode(frame.as_bytes())).or_default() += 1;
     }
     counts
+}
+
+/// The venue's key of the symbol that a frame tells of.
+fn key(frame: &[u8]) -> Option<String> {
+    let name = match binance::codec::decode(frame) {
+        Ok(
+            binance::codec::Message::Trade(name, _)
+            | binance::codec::Message::Book(name, _)
+            | binance::codec::Message::Ticker(name, _),
+        ) => name,
+        _ => match kucoin::codec::decode(frame) {
+            Ok(kucoin::codec::Message::Ticker(name, _) | kucoin::codec::Message::Snapshot(name, _)) => name,
+            _ => return None,
+        },
+    };
+    Some(String::from_utf8(name.to_vec()).unwrap())
+}
+
+/// What a session of the venue makes of the beginning of a recording.
+fn updates(venue: &str, path: &Path) -> Vec<Update> {
+    let frames: Vec<String> = frames(path).take(60_000).collect();
+    let keys: BTreeSet<String> = frames.iter().filter_map(|frame| key(frame.as_bytes())).collect();
+    let carried = (0..).zip(keys).map(|(index, key)| Carried { index, key }).collect();
+    let endpoint = Endpoint { url: String::new(), heartbeat: None };
+    let (mut session, mut out) = (find(venue).unwrap().session(&endpoint), Out::default());
+    session.subscribe(carried, 0, &mut out);
+    frames.iter().for_each(|frame| session.frame(Frame::Text(frame.as_bytes()), 1, &mut out));
+    out.updates
+}
+
+/// The rows that come of updates. All of them come within a second.
+fn rows<'a>(updates: impl IntoIterator<Item = &'a Update>) -> Vec<(u32, Row)> {
+    let (mut rows, mut told) = (Rows::new(1_000), Vec::new());
+    for update in updates {
+        if rows.apply(update, 1).is_some() {
+            told.push((update.symbol, Row { v: 0, ..rows.get(update.symbol).unwrap().clone() }));
+        }
+    }
+    told
+}
+
+#[test]
+fn two_sockets_tell_what_one_would() {
+    let Some(folder) = std::env::var_os("TICKWIRE_TEST_CAPTURES") else { return };
+    for (name, _) in FILES {
+        let venue = name.split('/').next().unwrap_or_default();
+        let updates = updates(venue, &Path::new(&folder).join(name));
+        let expected = rows(&updates);
+        println!("{name}: {} updates, {} rows", updates.len(), expected.len());
+        for seed in 0..3 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (mut one, mut other) = (updates.iter(), updates.iter());
+            let mut lead = rng.usize(1..2_000);
+            let both = std::iter::from_fn(|| {
+                // One of them is ahead, for a while.
+                lead = lead.checked_sub(1).unwrap_or_else(|| {
+                    std::mem::swap(&mut one, &mut other);
+                    rng.usize(1..2_000)
+                });
+                one.next().or_else(|| other.next())
+            });
+            assert!(rows(both) == expected, "{name}, seed {seed}");
+        }
+    }
 }
 
 #[test]
