@@ -8,6 +8,8 @@ use tickwire_ingestor::venue::REGISTRY;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for venue in REGISTRY {
         let _ = venue.instruments(data);
+        let _ = venue.announced_weight(data);
+        let _ = venue.turnovers(data);
         let _ = venue.endpoint(None, data, 1);
     }
 });
