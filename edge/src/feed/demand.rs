@@ -12,7 +12,7 @@ use tickwire_common::want::WANT_REPEAT_MS;
 const REPEAT: Duration = Duration::from_millis(WANT_REPEAT_MS);
 
 /// The least time between saying all twice, however many shards change hands.
-const APART: Duration = Duration::from_secs(1);
+const APART: Duration = Duration::from_millis(250);
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -153,10 +153,12 @@ impl Health {
     pub fn changes(&mut self, now: Instant, now_ms: u64) -> Changes {
         self.venues.values_mut().for_each(|plans| forget_old_numbers(plans, now));
         self.recount();
-        let cut_since = self.cut_since;
+        let (cut_since, before) = (self.cut_since, &self.feeds);
         let judged = self.venues.iter_mut().filter_map(|(venue, plans)| {
             let plans = plans.iter_mut().map(|(shards, plan)| plan.judge(*shards, cut_since, now, now_ms));
-            Some((venue.clone(), VenueFeed::new(plans.collect())?))
+            let mut feed = VenueFeed::new(plans.collect())?;
+            feed.goes_on_from(before.get(venue));
+            Some((venue.clone(), feed))
         });
         let feeds = Arc::new(Feeds::new(judged.collect()));
         let before = std::mem::replace(&mut self.feeds, feeds);

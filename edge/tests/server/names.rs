@@ -1,8 +1,14 @@
 //! What names mean: exact, bare, a venue's own key; and where a bare name goes when its venue fails.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
 use tickwire_common::feed::FeedState;
 use tickwire_common::shard::shard_of;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
@@ -127,6 +133,61 @@ async fn a_bare_name_does_not_flicker_with_its_venue() {
     client.feed("binance", "live").await;
     market.tick("kucoin:BTC/USDT", 70).await;
     assert_eq!(client.row().await.v, 70);
+}
+
+/// Two venues with clocks of their own, feeds that come and go, and clients that come at any moment.
+#[tokio::test]
+async fn whatever_feeds_do_versions_of_a_bare_name_grow() {
+    /// Versions that one venue is behind the other.
+    const BEHIND: u64 = 5_000;
+    const LAST: u64 = 1_000_000;
+    let (market, edge) = two_venues(IMPATIENT).await;
+    let edge = Arc::new(edge);
+    let mut clients = JoinSet::new();
+    let mut v = BEHIND;
+    for turn in 0..32 {
+        // One is away for long enough and back for long enough, the other now and then for a moment.
+        let away = if turn / 8 % 2 == 0 { FeedState::Down } else { FeedState::Stale };
+        market.feed("binance", if turn % 8 < 4 { away } else { FeedState::Live }).await;
+        market.feed("kucoin", if turn % 5 == 4 { away } else { FeedState::Live }).await;
+        clients.spawn(read_growing(Arc::clone(&edge), LAST));
+        let over = Instant::now() + Duration::from_millis(400);
+        while Instant::now() < over {
+            v += 1;
+            market.tick("binance:BTC/USDT", v).await;
+            market.tick("kucoin:BTC/USDT", v - BEHIND).await;
+            tokio::task::yield_now().await;
+        }
+        market.write_last("binance:BTC/USDT", v).await;
+        market.write_last("kucoin:BTC/USDT", v - BEHIND).await;
+    }
+    market.feed("kucoin", FeedState::Down).await;
+    market.feed("binance", FeedState::Live).await;
+    eventually("the name has been to and fro, and is where it belongs", async || {
+        market.subscriptions("kucoin:BTC/USDT").await == 0
+    })
+    .await;
+    assert!(edge.metric("tickwire_edge_venue_moves_total", "").await >= 4.0);
+    assert!(v < LAST);
+    market.tick("binance:BTC/USDT", LAST).await;
+    let mut venues = BTreeSet::new();
+    while let Some(seen) = clients.join_next().await {
+        venues.extend(seen.unwrap());
+    }
+    assert_eq!(venues.len(), 2, "{venues:?}");
+}
+
+/// Reads rows of the name until the last; gives whose they were.
+async fn read_growing(edge: Arc<Edge>, last: u64) -> BTreeSet<String> {
+    let mut client = Client::subscribed(&edge, &["BTC/USDT"]).await;
+    let (mut v, mut venues) = (0, BTreeSet::new());
+    while v < last {
+        let row = client.row().await;
+        assert!(row.v > v, "{row:?} after {v}");
+        v = row.v;
+        venues.extend(row.venue);
+    }
+    venues
 }
 
 /// Another shard of the venue is no reason to move.

@@ -125,6 +125,13 @@ impl VenueFeed {
         Some(Self { status, plans })
     }
 
+    /// A venue is what it is since it was told so: that a shard of it has a new owner is no beginning.
+    pub(super) fn goes_on_from(&mut self, before: Option<&Self>) {
+        if let Some(before) = before.filter(|before| before.status.state == self.status.state) {
+            self.status.since = self.status.since.min(before.status.since);
+        }
+    }
+
     fn stand(&self, mut shard_of: impl FnMut(u32) -> u32) -> Stand {
         let stands = self.plans.iter().filter_map(|plan| plan.stand(shard_of(plan.shards)));
         stands.reduce(Stand::or).unwrap_or(ALWAYS)

@@ -157,7 +157,8 @@ fn a_planned_hand_over_changes_nothing() {
         }
         assert_eq!(world.changes(), Changes::default(), "{beat}");
     }
-    assert_eq!((world.feed("binance").symbols, world.feed("binance").last_tick), (8, Some(12)));
+    let feed = world.feed("binance");
+    assert_eq!((feed.symbols, feed.last_tick, feed.since), (8, Some(12), SINCE));
 }
 
 #[test]
