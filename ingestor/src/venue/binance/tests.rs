@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use tickwire_common::decimal::Decimal;
 use tickwire_common::row::Row;
@@ -358,22 +357,4 @@ fn the_configured_origin_keeps_its_prefix() {
     let url = |origin| Binance.endpoint(origin, b"", 1).unwrap().url;
     assert_eq!(url(None), "wss://data-stream.binance.vision/stream");
     assert_eq!(url(Some("ws://127.0.0.1:9900/binance")), "ws://127.0.0.1:9900/binance/stream");
-}
-
-proptest! {
-    #[test]
-    fn never_more_messages_than_the_budget(symbols in 1usize..=300, gaps in prop::collection::vec(400_000u64..30_000_000, 0..20)) {
-        let keys = keys(symbols);
-        let mut sim = open(&keys.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut pongs = Vec::new();
-        for gap in gaps {
-            sim.pass(gap);
-            if sim.reconnect().is_some() {
-                break;
-            }
-            sim.frame(Frame::Ping);
-            pongs.push(sim.now);
-        }
-        prop_assert!(sim.busiest(SECOND, &pongs) as u64 <= facts::MESSAGES_PER_SECOND_MAX);
-    }
 }

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use tickwire_common::decimal::Decimal;
 use tickwire_common::row::Row;
@@ -391,22 +390,5 @@ fn the_invitation_names_server_token_and_heartbeat() {
     for bad in [r#"{"code":"200000","data":{"token":"t","instanceServers":[]}}"#, "", r#"{"code":"400100"}"#]
     {
         assert!(Kucoin.endpoint(None, bad.as_bytes(), 1).is_err(), "{bad}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn never_more_messages_than_the_budget(
-        symbols in 1usize..=facts::SYMBOLS_PER_SOCKET,
-        bad in prop::collection::hash_set(0usize..130, 0..60),
-        name_it: bool,
-    ) {
-        let keys: Vec<String> = (0..symbols).map(|n| format!("S{n}-USDT")).collect();
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let bad: Vec<&str> = bad.iter().filter_map(|n| keys.get(*n).copied()).collect();
-        let mut sim = open(&keys);
-        sim.text(WELCOME);
-        answer(&mut sim, &bad, name_it);
-        prop_assert!(sim.busiest(10 * SECOND, &[]) as u64 <= facts::MESSAGES_PER_10_SECONDS_MAX);
     }
 }
