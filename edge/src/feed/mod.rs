@@ -95,7 +95,7 @@ enum Event {
     Row(TopicId, Bytes),
     Primed(Primed),
     Catalogue(Vec<CatalogueChange>),
-    FeedState(Message),
+    FeedStates(Vec<Message>),
     Link,
     Tick,
     Stop,
@@ -174,7 +174,7 @@ impl Feed {
             Some((id, row)) = self.rows.next(), if !self.rows.is_empty() => Some(Event::Row(id, row)),
             Some(primed) = self.jobs.next(), if !self.jobs.is_empty() => Some(Event::Primed(primed)),
             change = sources.catalogue.next() => change.map(|change| all_changes(change, &mut sources.catalogue)),
-            state = sources.feed_states.next() => state.map(Event::FeedState),
+            state = sources.feed_states.next() => state.map(|state| all_states(state, &mut sources.feed_states)),
             changed = sources.link.changed() => changed.ok().map(|()| Event::Link),
             _ = sources.tick.tick() => Some(Event::Tick),
         }
@@ -215,7 +215,7 @@ impl Feed {
             Event::Row(id, row) => self.book.row(id, &row),
             Event::Primed(primed) => self.primed(primed),
             Event::Catalogue(changes) => self.catalogue(&changes),
-            Event::FeedState(message) => self.feed_state(&message),
+            Event::FeedStates(messages) => self.feed_states(&messages),
             Event::Link => self.link(),
             Event::Tick => self.tick(),
             Event::Stop => {}
@@ -300,6 +300,17 @@ fn all_changes(first: CatalogueChange, watch: &mut CatalogueWatch) -> Event {
         changes.push(change);
     }
     Event::Catalogue(changes)
+}
+
+/// All shards of an ingestor speak at the same time, and everything is judged once for them.
+fn all_states(first: Message, feed_states: &mut Subscription) -> Event {
+    let mut states = vec![first];
+    while states.len() < BATCH_MAX
+        && let Some(Some(state)) = feed_states.next().now_or_never()
+    {
+        states.push(state);
+    }
+    Event::FeedStates(states)
 }
 
 fn read(names: &RwLock<Names>) -> std::sync::RwLockReadGuard<'_, Names> {

@@ -18,22 +18,27 @@ use super::{CATALOGUE_PATIENCE, Feed};
 use crate::ws::frame;
 
 impl Feed {
-    pub(super) fn feed_state(&mut self, message: &Message) {
-        let Some((venue, shard)) = parse_feed(message.subject.as_str()) else { return };
+    /// Takes in words on shards. Without news the clock's next turn is soon enough to judge: with many shards somebody
+    /// speaks all the time.
+    pub(super) fn feed_states(&mut self, messages: &[Message]) {
+        let heard: Vec<Heard> = messages.iter().filter_map(|message| self.hear(message)).collect();
+        if heard.contains(&Heard::News) {
+            self.look_at_feeds();
+        }
+    }
+
+    fn hear(&mut self, message: &Message) -> Option<Heard> {
+        let (venue, shard) = parse_feed(message.subject.as_str())?;
         let status = serde_json::from_slice::<FeedStatus>(&message.payload);
         let heard = status.map_or(Heard::Refused, |status| {
             self.book.health.hear(&venue, &shard, status, Instant::now(), now_ms())
         });
-        match heard {
-            Heard::News => self.look_at_feeds(),
-            // With many shards somebody speaks all the time; the clock's next turn is soon enough.
-            Heard::Same => {}
-            Heard::Refused => {
-                // Anyone with the right may publish there, so one line for each would flood the log.
-                metrics::counter!("tickwire_edge_refused_feed_states_total").increment(1);
-                tracing::debug!(venue, shard, "a feed state is refused");
-            }
+        if heard == Heard::Refused {
+            // Anyone with the right may publish there, so one line for each would flood the log.
+            metrics::counter!("tickwire_edge_refused_feed_states_total").increment(1);
+            tracing::debug!(venue, shard, "a feed state is refused");
         }
+        Some(heard)
     }
 
     pub(super) fn link(&mut self) {
