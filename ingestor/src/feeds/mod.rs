@@ -16,15 +16,16 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::link::Summary;
 use crate::outlet::SharedPermit;
 
 mod judge;
 mod ticks;
 
-pub use judge::{Away, Rules, ShardSockets, Shut, SymbolState};
+pub use judge::{Rules, Shut};
 pub use ticks::Ticks;
 
-/// Silence of the owner's own shards, unless the configuration says otherwise.
+/// After how long without a tick a shard is stale, unless the venue or the configuration says otherwise.
 pub const STALE_AFTER: Duration = Duration::from_secs(30);
 
 /// How often states are judged, for silence is no event.
@@ -65,7 +66,7 @@ struct Inner {
 /// One shard, ours or being prepared.
 #[derive(Debug, Default)]
 struct Shard {
-    sockets: ShardSockets,
+    sockets: Summary,
     owned: Option<Owned>,
 }
 
@@ -96,7 +97,7 @@ impl Feeds {
     }
 
     /// What the sockets say of the symbols of a shard that is ours or being prepared.
-    pub fn sockets(&self, shard: u32, sockets: ShardSockets) {
+    pub fn sockets(&self, shard: u32, sockets: Summary) {
         let mut inner = self.lock();
         let shard = inner.shards.entry(shard).or_default();
         if shard.sockets != sockets {
@@ -174,14 +175,14 @@ impl Feeds {
     fn status(
         &self,
         shard: u32,
-        sockets: &ShardSockets,
+        sockets: &Summary,
         trouble: Option<&(FeedState, String)>,
         owned: &Owned,
         now_ms: u64,
     ) -> FeedStatus {
         let last_tick = self.ticks.last(shard);
         let heard_ms = last_tick.unwrap_or_default().max(owned.since_ms);
-        let symbols = sockets.symbols();
+        let symbols = judge::symbols(sockets);
         let (state, reason) = match trouble {
             Some((state, reason)) if symbols == 0 => (*state, Some(reason.clone())),
             _ => judge::judge(&self.config.rules, sockets, heard_ms, now_ms),

@@ -33,8 +33,8 @@ fn states(said: &[(u32, FeedStatus)]) -> Vec<(u32, FeedState)> {
     said.iter().map(|(shard, status)| (*shard, status.state)).collect()
 }
 
-fn live(count: usize) -> ShardSockets {
-    vec![SymbolState::Live; count].into_iter().collect()
+fn live(live: u32) -> Summary {
+    Summary { live, ..Summary::default() }
 }
 
 #[test]
@@ -64,10 +64,12 @@ fn changes_are_said_at_once_and_everything_once_a_heartbeat() {
     assert_eq!(states(&said(&feeds, 0)), [(1, FeedState::Live), (2, FeedState::Live)]);
     feeds.ticks.note(1, now_ms());
     assert_eq!(said(&feeds, 100), [], "a tick is no change");
-    feeds.sockets(1, [SymbolState::Lost { since_ms: now_ms(), reason: "closed" }].into_iter().collect());
+    let lost =
+        Summary { lost: 1, lost_since_ms: Some(now_ms()), reason: Some("closed"), ..Summary::default() };
+    feeds.sockets(1, lost);
     let changed = said(&feeds, 200);
     assert_eq!(states(&changed), [(1, FeedState::Stale)]);
-    assert_eq!(changed[0].1.reason.as_deref(), Some("1 of 1 symbols away: closed"));
+    assert_eq!(changed[0].1.reason.as_deref(), Some("1 of 1 symbols are away: closed"));
     assert_eq!(said(&feeds, 300), []);
     let again = said(&feeds, FEED_HEARTBEAT_MS + 250);
     assert_eq!(states(&again), [(1, FeedState::Stale), (2, FeedState::Live)]);

@@ -276,7 +276,8 @@ impl Core {
     }
 
     /// The shard is not ours, nor about to be. Versions stay known, should it come back; the venue's order does not.
-    pub(super) fn stop(&mut self, shard: u32) {
+    pub(super) fn stop(&mut self, shard: u32, at: Moment, sink: &impl Sink) {
+        drop(self.release(shard, at, sink));
         let Some(state) = self.shards.get_mut(shard as usize) else { return };
         *state = State::Idle;
         for entry in self.registry.of_shard(shard) {

@@ -8,7 +8,7 @@ use crate::rows;
 
 #[derive(Debug)]
 pub(super) struct Counts {
-    updates: Counter,
+    rows: Counter,
     idle: Counter,
     superseded: Counter,
     restarts: Counter,
@@ -30,9 +30,9 @@ impl Counts {
         let shards =
             |state: &'static str| gauge!("tickwire_ingest_shards", "venue" => venue, "state" => state);
         Self {
-            updates: counter!("tickwire_ingest_rows_total", "venue" => venue),
+            rows: counter!("tickwire_ingest_rows_total", "venue" => venue),
             idle: counter!("tickwire_ingest_idle_updates_total", "venue" => venue),
-            superseded: counter!("tickwire_ingest_superseded_updates_total", "venue" => venue),
+            superseded: counter!("tickwire_ingest_superseded_total", "venue" => venue),
             restarts: counter!("tickwire_ingest_order_restarts_total", "venue" => venue),
             conflated: counter!("tickwire_ingest_conflated_rows_total", "venue" => venue),
             fenced: counter!("tickwire_ingest_fenced_rows_total", "venue" => venue),
@@ -48,10 +48,6 @@ impl Counts {
         }
     }
 
-    pub(super) fn updates(&self, count: usize) {
-        self.updates.increment(count as u64);
-    }
-
     /// Symbols for which there was no number.
     pub(super) fn unnumbered(&self, count: usize) {
         self.unnumbered.increment(count as u64);
@@ -60,6 +56,7 @@ impl Counts {
     pub(super) fn add(&self, tally: &Tally, rows: &rows::Counts) {
         let Tally { idle, conflated, fenced, refused, last_values, merged } = *tally;
         for (counter, count) in [
+            (&self.rows, rows.applied),
             (&self.idle, idle),
             (&self.superseded, rows.superseded),
             (&self.restarts, rows.restarts),

@@ -24,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::info;
 
 use crate::feeds::Ticks;
+use crate::link::Sink;
 use crate::streams::Ready;
 use crate::venue::contract::Update;
 
@@ -104,7 +105,6 @@ impl Outlet {
     pub fn publish(&self, updates: &[Update], now_us: u64, now: Instant) {
         let note = |shard| self.ticks.note(shard, now_us / 1_000);
         self.with(|core| core.publish(updates, Moment { now_us, now }, &self.publisher, note));
-        self.counts.updates(updates.len());
     }
 
     /// The shard is to be ours: from now on its updates are kept, and nothing of it is published.
@@ -138,14 +138,9 @@ impl Outlet {
     }
 
     /// The shard is not ours, nor about to be: nothing more is published of it from this call on.
+    /// The last values that NATS takes at once are written if the permit still allows it.
     pub fn stop(&self, shard: u32) {
-        self.with(|core| core.stop(shard));
-    }
-
-    /// The last socket that carried these symbols is gone, and the next one may count anew.
-    pub fn forget_orders(&self, symbols: &[u32]) {
-        let mut core = self.lock();
-        symbols.iter().for_each(|symbol| core.way.rows.forget_orders(*symbol));
+        self.with(|core| core.stop(shard, moment(), &self.publisher));
     }
 
     /// Publishes what waits until `end` completes, then the last values of what is ours: after us nobody will.
@@ -202,6 +197,17 @@ impl Outlet {
     fn lock(&self) -> MutexGuard<'_, Core> {
         // Nothing under this lock panics half-way.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Outlet {
+    fn updates(&self, _link: u32, updates: &[Update], now_us: u64, now: Instant) {
+        self.publish(updates, now_us, now);
+    }
+
+    fn forget_orders(&self, symbols: &[u32]) {
+        let mut core = self.lock();
+        symbols.iter().for_each(|symbol| core.way.rows.forget_orders(*symbol));
     }
 }
 

@@ -101,6 +101,11 @@ impl Process {
         self.core.take_over(0, left, permit, at, &self.sink);
     }
 
+    fn stop(&mut self) {
+        let at = self.at();
+        self.core.stop(0, at, &self.sink);
+    }
+
     /// As it goes over NATS.
     fn release(&mut self) -> HandOver {
         let at = self.at();
@@ -182,7 +187,7 @@ fn hand_over(
     let left = old.release();
     // It goes on hearing for a while.
     stream[released..].chunks(batch).for_each(|updates| old.hear(updates));
-    old.core.stop(0);
+    old.stop();
     old.sweep();
     new.take_over(&left, open());
     stream[reached..].chunks(batch).for_each(|updates| new.hear(updates));
@@ -264,10 +269,10 @@ proptest! {
         let found = without_versions(&ticks);
         prop_assert_eq!(newest(&found), newest(&all));
         prop_assert_eq!(process.core.levels(), super::core::Levels { publishing_shards: 1, ..Default::default() });
-        let newest_last: HashMap<_, _> = process.sink.of("md.last.").into_iter().collect();
-        for (subject, row) in &ticks[ticks.len() - newest(&all).len()..] {
-            prop_assert_eq!(&newest_last[&subject.replace("tick", "last")], row);
-        }
+        let by_name = |sent: Vec<(String, Bytes)>| -> HashMap<String, Bytes> {
+            sent.into_iter().map(|(subject, row)| (subject.replace("last", "tick"), row)).collect()
+        };
+        prop_assert_eq!(by_name(process.sink.of("md.last.")), by_name(ticks));
     }
 }
 
@@ -283,11 +288,12 @@ fn a_closed_permit_holds_everything_back_and_the_newest_row_goes_out_when_it_ope
     process.sweep();
     assert_eq!(process.sink.sent.borrow().len(), 0);
     assert_eq!((process.core.way.tally.fenced, process.core.way.tally.conflated), (3, 1));
-    assert!(process.core.pop_last(process.start + Duration::from_secs(999)).is_none());
     permit.0.store(true, Ordering::Relaxed);
     process.sweep();
     assert_eq!(without_versions(&process.sink.ticks()), told(&stream)[1..]);
     assert_eq!(process.sink.of("md.last.").len(), 2);
+    permit.0.store(false, Ordering::Relaxed);
+    assert!(process.core.pop_last(process.start + Duration::from_secs(999)).is_none());
 }
 
 #[test]
@@ -303,6 +309,7 @@ fn a_released_shard_says_nothing_more_and_leaves_its_last_values() {
     let unsent: Vec<_> = left.symbols.iter().map(|handed| (handed.symbol.as_str(), handed.unsent)).collect();
     assert_eq!(unsent, [("A/USDT", true), ("B/USDT", false)]);
     assert_eq!(process.sink.of("md.last.").len(), 2);
+    process.stop();
     let sent = process.sink.sent.borrow().len();
     process.hear(&stream);
     process.core.all_again(process.start);
@@ -381,7 +388,8 @@ fn updates_of_shards_that_are_not_ours_are_dropped() {
     process.hear(&stream(&[(0, 0), (99, 0)]));
     assert_eq!(process.core.way.tally.idle, 2);
     process.core.prepare(7);
-    process.core.stop(7);
-    assert_eq!(process.core.release(7, Moment { now_us: 1, now: process.start }, &process.sink).shard, 7);
+    let at = process.at();
+    process.core.stop(7, at, &process.sink);
+    assert_eq!(process.core.release(7, at, &process.sink).shard, 7);
     assert_eq!(process.core.levels(), super::core::Levels::default());
 }
