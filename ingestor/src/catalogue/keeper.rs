@@ -5,6 +5,7 @@
 mod tell;
 mod work;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_nats::catalogue::Catalogue;
@@ -32,12 +33,20 @@ pub struct Keeper {
     rest: Rest,
     nats: Nats,
     ready: watch::Receiver<Ready>,
+    may_write: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Keeper {
     /// Asks by `rest`, and writes to `nats` whenever `ready` says that the bucket is there again.
     pub fn new(config: VenueConfig, rest: Rest, nats: Nats, ready: watch::Receiver<Ready>) -> Self {
-        Self { config, rest, nats, ready }
+        Self { config, rest, nats, ready, may_write: Arc::new(|| true) }
+    }
+
+    /// Asks `may_write` right before each write, for a process that was frozen may have lost its right unknowingly.
+    #[must_use]
+    pub fn guarded(mut self, may_write: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.may_write = Arc::new(may_write);
+        self
     }
 
     /// Keeps the catalogue until `token` is cancelled.

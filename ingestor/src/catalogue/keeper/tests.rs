@@ -1,6 +1,7 @@
 //! Against a real nats-server and a REST interface that misbehaves on demand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tickwire_common::task::Tasks;
 use tickwire_nats::setup::CATALOGUE_BUCKET;
@@ -38,8 +39,15 @@ impl World {
 
     /// Starts a keeper; it ends with the token.
     fn keep(&self, config: VenueConfig, rest: Rest) -> CancellationToken {
+        self.spawn(self.keeper(config, rest))
+    }
+
+    fn keeper(&self, config: VenueConfig, rest: Rest) -> Keeper {
+        Keeper::new(config, rest, self.nats.clone(), self.ready.clone())
+    }
+
+    fn spawn(&self, keeper: Keeper) -> CancellationToken {
         let token = self.tasks.token().child_token();
-        let keeper = Keeper::new(config, rest, self.nats.clone(), self.ready.clone());
         self.tasks.spawner().spawn_job("keeper", keeper.run(token.clone()));
         token
     }
@@ -203,4 +211,26 @@ async fn another_keeper_goes_on_with_the_places_it_finds() {
     let there = Catalogue::new(&world.nats).list("binance").await.unwrap();
     let symbols: Vec<&str> = there.iter().map(|entry| entry.symbol.as_str()).collect();
     assert_eq!(symbols, ["A/USDT", "0/USDT", "C/USDT", "1/USDT"]);
+}
+
+#[tokio::test]
+async fn what_others_wrote_is_put_right_but_never_without_the_right_to() {
+    let mut world = World::new().await;
+    let exchange = Exchange::start(&["A", "B"]).await;
+    let may_write = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&may_write);
+    let keeper = world
+        .keeper(binance(Symbols::All, &exchange.url), exchange.rest())
+        .guarded(move || asked.load(Ordering::Relaxed));
+    world.spawn(keeper);
+    exchange.asked_more(3).await;
+    let catalogue = Catalogue::new(&world.nats);
+    assert_eq!(catalogue.list("binance").await, Ok(Vec::new()));
+    may_write.store(true, Ordering::Relaxed);
+    world.lists(&["A", "B"]).await;
+    may_write.store(false, Ordering::Relaxed);
+    catalogue.put("binance", &catalogue.list("binance").await.unwrap()[..1]).await.unwrap();
+    world.lists(&["A"]).await;
+    may_write.store(true, Ordering::Relaxed);
+    world.lists(&["A", "B"]).await;
 }

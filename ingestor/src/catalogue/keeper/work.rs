@@ -27,6 +27,9 @@ const DOUBT: Duration = Duration::from_secs(5);
 /// Shortest time between two questions because a list names what is not known: it may be new.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(30);
 
+/// How often the catalogue on NATS is compared with ours, for somebody may have written over it.
+const COMPARE: Duration = Duration::from_secs(30);
+
 type Answer = Result<Listing, RestError>;
 
 /// What happens next.
@@ -56,6 +59,7 @@ pub(super) struct Work {
     asked: Instant,
     /// The catalogue on NATS may be another than ours.
     is_dirty: bool,
+    written: Instant,
 }
 
 impl Work {
@@ -65,7 +69,6 @@ impl Work {
         let (tell, rng) = (Tell::new(keeper.id()), fastrand::Rng::new());
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (asking, is_dirty) = (None, false);
         Ok(Self {
             keeper,
             ledger,
@@ -74,10 +77,11 @@ impl Work {
             backoff,
             rng,
             tick,
-            asking,
+            asking: None,
             ask_at: now,
             asked: now,
-            is_dirty,
+            is_dirty: false,
+            written: now,
         })
     }
 
@@ -94,7 +98,7 @@ impl Work {
             }
             News::Lists => self.named(),
             News::Bucket => self.is_dirty = true,
-            News::Tick => {}
+            News::Tick => self.is_dirty |= self.written.elapsed() >= COMPARE,
         }
         self.tell.gauges(&self.ledger);
         if self.is_dirty {
@@ -145,7 +149,6 @@ impl Work {
         // Nine to eleven tenths, so that processes that began together do not ask together for ever.
         self.ask_at = Instant::now() + refresh.mul_f64(0.9 + 0.2 * self.rng.f64());
         self.tell.judged(verdict, &self.ledger);
-        // Also where nothing changed: somebody may have written over it.
         self.is_dirty = true;
     }
 
@@ -169,8 +172,12 @@ impl Work {
             self.is_dirty = false;
             return;
         };
+        if !(self.keeper.may_write)() {
+            return;
+        }
         let result = Catalogue::new(&self.keeper.nats).put(self.keeper.id(), entries).await;
         self.tell.written(&result);
         self.is_dirty = result.is_err();
+        self.written = Instant::now();
     }
 }
