@@ -1,32 +1,27 @@
-//! The driver and the outlet against a real nats-server and a WebSocket server of this test's own, which plays Binance
-//! frame by frame.
+//! From an exchange's socket to NATS: pool, link, outlet and feeds against a real nats-server and a WebSocket server of
+//! this test's own, which plays Binance frame by frame.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tickwire_common::feed::{FeedState, FeedStatus};
-use tickwire_common::row::Row;
-use tickwire_common::symbol::Topic;
 use tickwire_common::task::{Tasks, Verdict};
 use tickwire_common::telemetry::{self, Format};
-use tickwire_common::time::now_us;
-use tickwire_ingestor::feed::Feed;
+use tickwire_ingestor::feeds::{Feeds, FeedsConfig, Rules, Ticks};
 use tickwire_ingestor::link::Gate;
-use tickwire_ingestor::link::fixed::Link;
-use tickwire_ingestor::plan;
-use tickwire_ingestor::publish::Outlet;
+use tickwire_ingestor::outlet::{Outlet, Permit};
+use tickwire_ingestor::pool::{Pool, PoolConfig, SHRINK_AFTER};
 use tickwire_ingestor::rest::Rest;
 use tickwire_ingestor::streams::{self, Ready};
-use tickwire_ingestor::venue::contract::{Instrument, Orders, Update};
+use tickwire_ingestor::venue::contract::Carried;
 use tickwire_ingestor::venue::find;
-use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::subscribe::Subscription;
 use tickwire_nats::testing::NatsServer;
-use tickwire_nats::{Bytes, Nats, Subject, subject};
+use tickwire_nats::{Nats, Subject, subject};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -36,14 +31,13 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The only symbol, and its number.
+const BTC: (&str, u32) = ("BTC/USDT", 0);
+
 type Socket = WebSocketStream<TcpStream>;
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
-}
-
-fn instruments() -> Vec<Instrument> {
-    vec![Instrument::spot("BTC", "USDT", "BTCUSDT", None).unwrap()]
 }
 
 fn trade(id: u64, price: &str) -> Message {
@@ -51,17 +45,26 @@ fn trade(id: u64, price: &str) -> Message {
     Message::text(json!({"stream": "btcusdt@trade", "data": data}).to_string())
 }
 
-/// NATS with streams, and what runs on it.
+#[derive(Debug)]
+struct Always;
+
+impl Permit for Always {
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// NATS with streams, a venue of this test's own, and what runs between them.
 struct World {
-    server: NatsServer,
     nats: Nats,
-    ready: watch::Receiver<Ready>,
     tasks: Tasks,
     outlet: Arc<Outlet>,
+    ticks: Arc<Ticks>,
+    _server: NatsServer,
 }
 
 impl World {
-    async fn new(before: &[Option<Bytes>]) -> Self {
+    async fn new() -> Self {
         static TLS: Once = Once::new();
         TLS.call_once(|| drop(telemetry::init("test", Format::Text, "off", None).unwrap()));
         let server = NatsServer::start().await.unwrap();
@@ -69,13 +72,16 @@ impl World {
         let (tasks, (sender, mut ready)) = (Tasks::new(), watch::channel(Ready::default()));
         tasks.spawn("streams", streams::keep(nats.clone(), 1, sender, tasks.token()));
         soon("streams", streams::first(&mut ready)).await.unwrap();
-        let outlet = Arc::new(Outlet::new(&nats, ready.clone(), "binance", &instruments(), before));
+        let ticks = Arc::new(Ticks::new(1));
+        let outlet = Arc::new(Outlet::new(&nats, ready, "binance", 1, Arc::clone(&ticks)));
+        assert_eq!(outlet.list([BTC.0]).added[0].number, BTC.1);
+        outlet.carry(0, [], Arc::new(Always));
         let (running, token) = (Arc::clone(&outlet), tasks.token());
         tasks.spawn("outlet", async move {
             running.run(token.cancelled()).await;
             Ok(())
         });
-        Self { server, nats, ready, tasks, outlet }
+        Self { nats, tasks, outlet, ticks, _server: server }
     }
 
     async fn subscribe(&self, subject: Subject) -> Subscription {
@@ -84,28 +90,47 @@ impl World {
         subscription
     }
 
-    /// A venue of this test's own, and a link to it.
-    async fn link(&self) -> TcpListener {
+    /// A venue of this test's own, and a pool that carries the symbol.
+    async fn carry(&self) -> TcpListener {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let venue = find("binance").unwrap();
-        let feed = Arc::new(Feed::new("binance", 0));
-        let link = Link {
-            venue,
-            name: "binance/0".to_owned(),
-            symbols: plan::sockets(&instruments(), venue.facts()).remove(0),
+        let facts = find("binance").unwrap().facts();
+        let config = PoolConfig {
+            venue: find("binance").unwrap(),
             ws_url: Some(format!("ws://{}", listener.local_addr().unwrap())),
             rest: Rest::new("http://127.0.0.1:1").unwrap(),
-            gate: Arc::new(Gate::new(venue.facts().connects)),
-            outlet: Arc::clone(&self.outlet),
-            reporter: feed.socket(),
+            symbols_per_socket: facts.symbols_per_socket,
+            lifetime: Duration::from_micros(facts.lifetime),
+            shrink_after: SHRINK_AFTER,
+            gate: Arc::new(Gate::new(facts.connects)),
         };
-        self.tasks.spawn("link", link.run(self.tasks.token()));
-        let (nats, token) = (self.nats.clone(), self.tasks.token());
-        self.tasks.spawn("feed", async move {
-            feed.run(&nats, token).await;
+        let pool = Pool::start(config, self.outlet.clone(), &self.tasks.spawner(), self.tasks.token());
+        pool.want(vec![Carried { index: BTC.1, key: "BTCUSDT".to_owned() }]).await;
+        self.speak(pool);
+        listener
+    }
+
+    /// Says in the feed how the pool carries the symbol.
+    fn speak(&self, pool: Pool) {
+        let rules = Rules { stale_after_ms: 30_000, shut: None };
+        let config = FeedsConfig { venue: "binance", shards: 1, demand: false, rules };
+        let feeds = Arc::new(Feeds::new(config, Arc::clone(&self.ticks)));
+        feeds.own(0, Arc::new(Always));
+        let (speaking, nats, token) = (Arc::clone(&feeds), self.nats.clone(), self.tasks.token());
+        self.tasks.spawn("feeds", async move {
+            speaking.run(&nats, token).await;
             Ok(())
         });
-        listener
+        let token = self.tasks.token();
+        self.tasks.spawn("report", async move {
+            let mut changed = pool.view().changed();
+            let reporting = async {
+                while changed.changed().await.is_ok() {
+                    feeds.sockets(0, pool.view().summary(&[BTC.1]));
+                }
+            };
+            token.run_until_cancelled(reporting).await;
+            Ok(())
+        });
     }
 
     /// Shuts down and sees the socket closed in order.
@@ -158,10 +183,10 @@ async fn feed_becomes(feed: &mut Subscription, state: FeedState) -> FeedStatus {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_socket_is_told_and_comes_back() {
-    let world = World::new(&[None]).await;
+    let world = World::new().await;
     let mut ticks = world.subscribe(subject::tick("binance", "BTC/USDT")).await;
     let mut feed = world.subscribe(subject::feed("binance", "0")).await;
-    let listener = world.link().await;
+    let listener = world.carry().await;
 
     let mut socket = accept(&listener).await;
     subscribed(&mut socket).await;
@@ -172,7 +197,7 @@ async fn a_cut_socket_is_told_and_comes_back() {
 
     drop(socket);
     let stale = feed_becomes(&mut feed, FeedState::Stale).await;
-    assert!(stale.reason.unwrap().starts_with("1 of 1 sockets away"));
+    assert!(stale.reason.is_some());
 
     let mut socket = accept(&listener).await;
     subscribed(&mut socket).await;
@@ -189,8 +214,8 @@ async fn a_cut_socket_is_told_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ping_is_answered_at_once_with_its_payload() {
-    let world = World::new(&[None]).await;
-    let listener = world.link().await;
+    let world = World::new().await;
+    let listener = world.carry().await;
     let mut socket = accept(&listener).await;
     subscribed(&mut socket).await;
     for payload in ["1791284980615", ""] {
@@ -203,9 +228,9 @@ async fn a_ping_is_answered_at_once_with_its_payload() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_and_a_venues_goodbye_do_not_stop_the_prices() {
-    let world = World::new(&[None]).await;
+    let world = World::new().await;
     let mut ticks = world.subscribe(subject::tick("binance", "BTC/USDT")).await;
-    let listener = world.link().await;
+    let listener = world.carry().await;
     let mut socket = accept(&listener).await;
     subscribed(&mut socket).await;
     for garbage in [
@@ -218,67 +243,14 @@ async fn garbage_and_a_venues_goodbye_do_not_stop_the_prices() {
     socket.send(trade(1, "1.10")).await.unwrap();
     assert_eq!(next_row(&mut ticks).await["price"], json!(1.1));
     socket.send(Message::text(r#"{"e":"serverShutdown","E":1}"#)).await.unwrap();
-    assert!(matches!(heard(&mut socket).await, Message::Close(Some(_))));
-    let mut socket = accept(&listener).await;
-    subscribed(&mut socket).await;
+    let mut next = accept(&listener).await;
+    subscribed(&mut next).await;
+    // Until the new one brings data, the old one is not left; after that it is of no more use.
     socket.send(trade(2, "2")).await.unwrap();
     assert_eq!(next_row(&mut ticks).await["price"], json!(2));
-    world.shut_down_with(&mut socket).await;
-}
-
-fn bid(text: &str) -> Update {
-    let fields = Row { bid: text.parse().ok(), ..Row::default() };
-    let orders = Orders { quote: Orders::WEAK, ..Orders::NONE };
-    Update { symbol: 0, fields, orders }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_go_on_from_the_last_value_and_it_follows() {
-    let ahead = now_us() + 3_600_000_000;
-    let before = Bytes::from(format!(r#"{{"v":{ahead},"price":5.5}}"#));
-    let world = World::new(&[Some(before)]).await;
-    let mut ticks = world.subscribe(subject::tick("binance", "BTC/USDT")).await;
-    let mut last = world.subscribe(subject::last("binance", "BTC/USDT")).await;
-    for text in ["1", "2", "3"] {
-        world.outlet.publish(&[bid(text)], now_us(), Instant::now());
-    }
-    for n in 1..=3 {
-        assert_eq!(next_row(&mut ticks).await, json!({"v": ahead + n, "price": 5.5, "bid": n}));
-    }
-    let mut row = next_row(&mut last).await;
-    while row["bid"] != json!(3) {
-        row = next_row(&mut last).await;
-    }
-    assert_eq!(row["v"], json!(ahead + 3));
-    assert_eq!(world.shut_down().await.status(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_nats_is_away_the_newest_row_is_kept() {
-    let mut world = World::new(&[None]).await;
-    world.outlet.publish(&[bid("1")], now_us(), Instant::now());
-    world.server.stop();
-    let mut link = world.nats.state();
-    soon("the outage", link.wait_for(|state| !state.connected)).await.unwrap();
-    for text in ["2", "3", "4"] {
-        world.outlet.publish(&[bid(text)], now_us(), Instant::now());
-    }
-    let mut ticks = world.nats.subscribe(&subject::tick("binance", "BTC/USDT")).await.unwrap();
-    soon("the restart", world.server.restart()).await.unwrap();
-    assert_eq!(next_row(&mut ticks).await["bid"], json!(4), "and nothing older");
-
-    // The stream was in memory and is there again, with the row in it.
-    soon("the stream", world.ready.wait_for(|ready| ready.epoch >= 2)).await.unwrap();
-    let snapshots = Snapshots::new(&world.nats);
-    let topic = Topic::new("binance", "BTC/USDT").unwrap();
-    let stored = soon("the last value", async {
-        loop {
-            if let Ok([Some(row)]) = snapshots.get(std::slice::from_ref(&topic)).await.as_deref() {
-                break serde_json::from_slice::<Value>(row).unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    assert_eq!(stored.await["bid"], json!(4));
-    assert_eq!(world.shut_down().await.status(), 0);
+    next.send(trade(2, "2")).await.unwrap();
+    next.send(trade(3, "3")).await.unwrap();
+    assert_eq!(next_row(&mut ticks).await["price"], json!(3), "each once");
+    assert!(matches!(heard(&mut socket).await, Message::Close(Some(_))));
+    world.shut_down_with(&mut next).await;
 }
