@@ -84,15 +84,28 @@ impl Feeds {
         Self { config, ticks, inner: Mutex::default(), changed: Notify::new() }
     }
 
-    /// This shard is ours from now on: we speak of it while `permit` is open.
+    /// This shard is ours from now on: we speak of it while `permit` is open. A shard that was ours already goes on as
+    /// it was.
     pub fn own(&self, shard: u32, permit: SharedPermit) {
-        let owned = Owned { permit, since_ms: now_ms(), said: None, said_ms: 0 };
-        self.lock().shards.entry(shard).or_default().owned = Some(owned);
+        let mut inner = self.lock();
+        let owned = &mut inner.shards.entry(shard).or_default().owned;
+        match owned {
+            Some(owned) => owned.permit = permit,
+            None => *owned = Some(Owned { permit, since_ms: now_ms(), said: None, said_ms: 0 }),
+        }
+        drop(inner);
         self.changed.notify_one();
     }
 
-    /// This shard is no longer ours, nor being prepared: whoever has it now speaks of it.
+    /// This shard is offered to another process, or is its own already: we say nothing more of it.
     pub fn release(&self, shard: u32) {
+        if let Some(shard) = self.lock().shards.get_mut(&shard) {
+            shard.owned = None;
+        }
+    }
+
+    /// This shard is neither ours nor being prepared.
+    pub fn stop(&self, shard: u32) {
         self.lock().shards.remove(&shard);
     }
 

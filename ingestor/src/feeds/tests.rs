@@ -53,6 +53,12 @@ fn only_the_owner_speaks_and_only_while_it_has_the_permit() {
     permit.0.store(true, Ordering::Relaxed);
     feeds.release(3);
     assert_eq!(said(&feeds, 20_000), []);
+    // Nobody took it.
+    feeds.own(3, permit.clone());
+    assert_eq!(said(&feeds, 30_000)[0].1.symbols, 2);
+    feeds.stop(3);
+    feeds.own(3, permit);
+    assert_eq!(said(&feeds, 40_000)[0].1.symbols, 0);
 }
 
 #[test]

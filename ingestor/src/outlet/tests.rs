@@ -13,6 +13,8 @@ use super::*;
 use crate::rows::Rows;
 use crate::venue::contract::Orders;
 
+mod hand_over;
+
 /// A permit for tests to open and close.
 #[derive(Debug)]
 struct Switch(AtomicBool);
@@ -101,6 +103,13 @@ impl Process {
         self.core.take_over(0, left, permit, at, &self.sink);
     }
 
+    /// The ticks since the last call.
+    fn taken(&mut self) -> Vec<(String, Bytes)> {
+        let ticks = self.sink.ticks();
+        self.sink.sent.borrow_mut().clear();
+        ticks
+    }
+
     fn stop(&mut self) {
         let at = self.at();
         self.core.stop(0, at, &self.sink);
@@ -169,33 +178,6 @@ fn kinds() -> impl Strategy<Value = Vec<(u32, u8)>> {
     prop::collection::vec((0u32..3, 0u8..3), 1..150)
 }
 
-/// Two processes with clocks of their own hear the stream, each at its own pace; one joins late, and at some moment
-/// takes over. Gives all that was published.
-fn hand_over(
-    stream: &[Update],
-    (joined, released, reached): (usize, usize, usize),
-    lag_us: u64,
-    (batch, backlog_max): (usize, usize),
-) -> Vec<(String, Bytes)> {
-    let mut old = Process::new(10_000_000, 10);
-    let mut new = Process::new(10_000_000 - lag_us, backlog_max);
-    old.carry(&[], open());
-    new.core.prepare(0);
-    stream[..released].chunks(batch).for_each(|updates| old.hear(updates));
-    stream[joined..reached].chunks(batch).for_each(|updates| new.hear(updates));
-    assert!(new.sink.ticks().is_empty(), "published before it was ours");
-    let left = old.release();
-    // It goes on hearing for a while.
-    stream[released..].chunks(batch).for_each(|updates| old.hear(updates));
-    old.stop();
-    old.sweep();
-    new.take_over(&left, open());
-    stream[reached..].chunks(batch).for_each(|updates| new.hear(updates));
-    let mut ticks = old.sink.ticks();
-    ticks.extend(new.sink.ticks());
-    ticks
-}
-
 /// Places in a stream: joined, released, reached.
 fn places(length: usize, (a, b, c): (usize, usize, usize)) -> (usize, usize, usize) {
     let released = b % (length + 1);
@@ -204,29 +186,6 @@ fn places(length: usize, (a, b, c): (usize, usize, usize)) -> (usize, usize, usi
 }
 
 proptest! {
-    #[test]
-    fn a_hand_over_misses_no_tick_and_says_none_twice(
-        kinds in kinds(), at: (usize, usize, usize), lag_us in 0u64..5_000_000, batch in 1usize..9,
-    ) {
-        let stream = stream(&kinds);
-        let ticks = hand_over(&stream, places(stream.len(), at), lag_us, (batch, 1_000));
-        prop_assert_eq!(without_versions(&ticks), told(&stream));
-        assert_versions_grow(&ticks);
-    }
-
-    #[test]
-    fn a_small_backlog_merges_but_says_nothing_twice_and_loses_no_newest_row(
-        kinds in kinds(), at: (usize, usize, usize), lag_us in 0u64..5_000_000, backlog_max in 1usize..5,
-    ) {
-        let stream = stream(&kinds);
-        let ticks = hand_over(&stream, places(stream.len(), at), lag_us, (3, backlog_max));
-        let (found, all) = (without_versions(&ticks), told(&stream));
-        prop_assert_eq!(newest(&found), newest(&all));
-        let unique: std::collections::HashSet<_> = found.iter().collect();
-        prop_assert_eq!(unique.len(), found.len());
-        assert_versions_grow(&ticks);
-    }
-
     #[test]
     fn a_shard_without_taker_goes_on_without_a_gap(kinds in kinds(), at: (usize, usize, usize)) {
         let stream = stream(&kinds);
