@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them. CI runs `make test` through .ci/run.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak fmt fmt-check lint doc policy unit e2e oldest chart fuzz image
+.PHONY: help run test bench soak chaos fmt fmt-check lint doc policy unit e2e oldest chart fuzz image
 
 CARGO ?= cargo
 IMAGE ?= tickwire:dev
@@ -18,7 +18,7 @@ run: ## Run NATS, ingestor and edge here, with live exchanges or, where none ans
 
 test: fmt-check lint policy doc ## Everything that CI runs.
 	@.ci/nats-server > /dev/null
-	@$(CARGO) build --workspace --bins --locked
+	@$(CARGO) build --workspace --bins --example chaos --locked
 	@$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory oldest chart
 
@@ -27,6 +27,9 @@ bench: ## Figures, ending with one table of the edge; PEERS=DIR puts other serve
 
 soak: ## Half an hour of clients that come and go; fails if the edge then holds more than at the start.
 	@.ci/soak
+
+chaos: ## Break a whole fleet in every way that it must survive; a table, and figures of take-over and hand-over.
+	@.ci/chaos
 
 fmt: ## Format the Rust code.
 	@$(CARGO) fmt --all
@@ -53,7 +56,7 @@ unit: ## Unit and property tests.
 
 e2e: ## End-to-end tests with real processes.
 	@.ci/nats-server > /dev/null
-	@$(CARGO) build --workspace --bins --locked
+	@$(CARGO) build --workspace --bins --example chaos --locked
 	@$(CARGO) test -p tickwire-loadtest --test 'e2e*' --locked
 
 oldest: ## NATS and end-to-end tests again with the oldest supported server, where the system's packages have it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
+use tickwire_common::shard::SHARDS_DEFAULT;
 
 /// Breaks a whole fleet in every way that it must survive, and says what clients saw of it
 #[derive(Debug, Clone, Parser)]
@@ -40,13 +41,17 @@ pub(crate) struct Args {
     /// The venues' forced cut, made so short [default: 30, short 12]
     #[arg(long, value_name = "SECONDS")]
     lifetime: Option<u64>,
+    /// Pause before every event and between those of one kind, so that the venues' connects are not used up
+    /// [default: 20, short 0]
+    #[arg(long, value_name = "SECONDS")]
+    calm: Option<u64>,
     /// Shards of each venue
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = SHARDS_DEFAULT)]
     pub(crate) shards: u32,
     /// Further flags of every ingestor
     #[arg(
         long,
-        default_value = "--venues.binance.refresh_seconds 2 --venues.kucoin.refresh_seconds 2",
+        default_value = "--venues.binance.refresh_seconds 30 --venues.kucoin.refresh_seconds 30",
         allow_hyphen_values = true
     )]
     pub(crate) ingestor_flags: String,
@@ -122,6 +127,10 @@ impl Args {
 
     pub(crate) fn lifetime(&self) -> u64 {
         self.lifetime.unwrap_or(if self.short { 12 } else { 30 })
+    }
+
+    pub(crate) fn calm(&self) -> Duration {
+        Duration::from_secs(self.calm.unwrap_or(if self.short { 0 } else { 20 }))
     }
 
     /// How long the fleet is looked at where nothing ends by itself.

@@ -55,7 +55,7 @@ impl Crowd {
             let json = folder.join(format!("clients-{name}-{number}.json"));
             let words = format!(
                 "clients --url {}/v1/stream --clients {each} --symbols all --per-client {} --ramp 1s --warmup 100ms \
-                 --duration 1h --reconnect --seed {number} --nats {} --json {}",
+                 --duration 60m --reconnect --seed {number} --nats {} --json {}",
                 edge.url("").replace("http://", "ws://"),
                 args.per_client,
                 fleet.nats.url(),
@@ -69,15 +69,16 @@ impl Crowd {
             );
             members.push((launch.start()?, json));
         }
-        let crowd = Self { members };
+        let mut crowd = Self { members };
         crowd.connected(each).await?;
         Ok(crowd)
     }
 
-    async fn connected(&self, each: usize) -> anyhow::Result<()> {
+    async fn connected(&mut self, each: usize) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.members.iter().all(|(process, _)| measures(&process.launch.log(), each)) {
-            if Instant::now() > deadline {
+            let gone = self.members.iter_mut().any(|(process, _)| process.has_ended());
+            if gone || Instant::now() > deadline {
                 let logs = self.members.iter().map(|(process, _)| process.launch.log());
                 bail!("the clients do not connect:\n{}", logs.collect::<Vec<_>>().join("\n"));
             }

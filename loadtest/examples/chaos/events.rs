@@ -86,6 +86,7 @@ async fn even(stage: &Stage<'_>) -> anyhow::Result<()> {
 /// Kills one ingestor after the other; each time the longest that a symbol was without a tick is the take-over.
 async fn kill(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
     for run in 0..stage.args.kills() {
+        sleep(stage.args.calm()).await;
         let number = run % stage.fleet.ingestors.len().max(1);
         stage.watcher.seen().mark_gaps();
         stage.fleet.ingestors.get_mut(number).context("no ingestor")?.kill().await?;
@@ -192,6 +193,7 @@ async fn gone(
 /// As in an upgrade: every process of ours ends and comes back, one after the other.
 async fn rolling(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
     for number in 0..stage.fleet.ingestors.len() {
+        sleep(stage.args.calm()).await;
         drain(stage, number, outcome).await?;
     }
     for edge in &mut stage.fleet.edges {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
+use tickwire_common::shard::SHARDS_DEFAULT;
 use tickwire_loadtest::watch::Own;
 use tickwire_nats::testing::NatsServer;
 
@@ -88,6 +89,11 @@ impl Fleet {
             args.ingestor_flags,
             shape.ingestor_flags
         );
+        let words = if args.shards == SHARDS_DEFAULT {
+            words
+        } else {
+            format!("{words} --venues.binance.shards {0} --venues.kucoin.shards {0}", args.shards)
+        };
         for number in 0..args.ingestors {
             let program = args.program("tickwire-ingestor")?;
             self.ingestors.push(Launch::new(format!("ingestor-{number}"), program, &words, folder).start()?);

@@ -134,6 +134,11 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it has ended already.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it has ended; a status of its own choice.
     ///
     /// # Errors

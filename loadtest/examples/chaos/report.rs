@@ -91,7 +91,7 @@ impl Outcome {
 
     /// Names what does not hold.
     pub(crate) fn judge(&mut self) {
-        let Sums { rows, decreasing, went_back, twice, missed, unreadable, .. } = self.sums;
+        let Sums { rows, decreasing, repeated, went_back, twice, missed, unreadable, .. } = self.sums;
         let mut wrong = vec![
             (decreasing, "ticks whose v does not grow"),
             (went_back, "ticks older than the one before"),
@@ -103,7 +103,7 @@ impl Outcome {
             (self.saw.clients - self.saw.connected.min(self.saw.clients), "clients not connected in the end"),
         ];
         if self.is_planned() {
-            wrong.extend([(twice, "ticks twice"), (missed, "ticks missed")]);
+            wrong.extend([(twice + repeated, "ticks twice"), (missed, "ticks missed")]);
         }
         if self.kind != Event::Rolling {
             wrong.push((self.saw.went_back, "rows with a lower v after a return"));

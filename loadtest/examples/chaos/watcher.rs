@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tickwire_common::symbol::Topic;
 use tickwire_common::task::Tasks;
-use tickwire_loadtest::watch::{Observer, Own};
+use tickwire_loadtest::watch::{Observer, Own, Sums, Ticks};
 use tickwire_nats::snapshot::Snapshots;
 use tickwire_nats::subject::{ALL_TICKS, parse_tick};
 use tickwire_nats::{Bytes, Nats};
@@ -54,6 +54,21 @@ impl Watcher {
 
     pub(crate) fn seen(&self) -> MutexGuard<'_, Observer> {
         lock(&self.observer)
+    }
+
+    /// How long after the watcher was started the last of all symbols ticked for the first time.
+    pub(crate) fn complete_after(&self) -> Option<Duration> {
+        self.seen().complete_at().map(Duration::from_micros)
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// What was counted since the mark.
+    pub(crate) fn counted(&self) -> (Sums, Ticks) {
+        let seen = self.seen();
+        (seen.sums(), seen.ticks())
     }
 
     /// Ticks that NATS's client gave up, of which nothing is known.

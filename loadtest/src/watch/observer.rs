@@ -16,8 +16,11 @@ pub struct Sums {
     pub rows: u64,
     /// Ticks that show a new move of the market.
     pub moves: u64,
-    /// Ticks whose `v` is not above the one before.
+    /// Ticks whose `v` is below the one before, or the same with another row.
     pub decreasing: u64,
+    /// Messages that came twice, byte by byte: a link that broke in the middle of a write sends again what it cannot know
+    /// to have arrived. Whoever reads `v` drops them.
+    pub repeated: u64,
     /// Ticks that show an older move than the one before.
     pub went_back: u64,
     /// Ticks that show exactly what the one before showed.
@@ -54,6 +57,7 @@ struct Seen {
     v: u64,
     number: Option<i64>,
     payload: Vec<u8>,
+    first_us: u64,
     last: Pulse,
     shard: usize,
 }
@@ -125,7 +129,7 @@ impl Observer {
         let number = self.own.get(&name).and_then(|own| own.number(&row));
         if !self.seen.contains_key(&name) {
             let shard = self.place_of(topic);
-            self.seen.insert(name.clone(), Seen { shard, ..Seen::default() });
+            self.seen.insert(name.clone(), Seen { shard, first_us: now_us, ..Seen::default() });
         }
         let Some(seen) = self.seen.get_mut(&name) else { return };
         if seen.last.at_us.is_some() {
@@ -151,6 +155,12 @@ impl Observer {
     /// What was counted since the mark.
     pub fn sums(&self) -> Sums {
         self.sums
+    }
+
+    /// When the last of all symbols ticked for the first time; `None` while one never did.
+    pub fn complete_at(&self) -> Option<u64> {
+        let firsts = self.own.keys().map(|name| self.seen.get(name).map(|seen| seen.first_us));
+        firsts.collect::<Option<Vec<u64>>>()?.into_iter().max()
     }
 
     /// Carried symbols without a tick at or after `since_us`, by the clock of [`Observer::tick`].
@@ -190,6 +200,10 @@ impl Observer {
 
 impl Sums {
     fn compare(&mut self, before: &Seen, v: u64, number: Option<i64>, payload: &[u8]) {
+        if v == before.v && payload == before.payload {
+            self.repeated += 1;
+            return;
+        }
         self.decreasing += u64::from(v <= before.v);
         self.twice += u64::from(content(payload) == content(&before.payload));
         let (Some(number), Some(known)) = (number, before.number) else { return };
@@ -239,6 +253,8 @@ mod tests {
         assert_eq!(seen(&[(1, 1, 0), (2, 1, 0)]), Sums { rows: 2, twice: 1, ..none });
         assert_eq!(seen(&[(1, 5, 0), (2, 4, 0)]), Sums { rows: 2, went_back: 1, ..none });
         assert_eq!(seen(&[(5, 1, 0), (5, 2, 0)]), Sums { rows: 2, moves: 1, decreasing: 1, ..none });
+        assert_eq!(seen(&[(5, 1, 0), (4, 2, 0)]), Sums { rows: 2, moves: 1, decreasing: 1, ..none });
+        assert_eq!(seen(&[(5, 1, 0), (5, 1, 0)]), Sums { rows: 2, repeated: 1, ..none });
     }
 
     #[test]
@@ -264,7 +280,9 @@ mod tests {
     fn rows_are_held_against_the_exchange() {
         let mut observer = observer();
         assert_eq!(observer.differences(&own()), ["binance:BTC/USDT: no row"]);
-        observer.tick(&topic(), br#"{"v":1,"price":100.03}"#, 0);
+        assert_eq!(observer.complete_at(), None);
+        observer.tick(&topic(), br#"{"v":1,"price":100.03}"#, 7);
+        assert_eq!(observer.complete_at(), Some(7));
         assert_eq!(observer.differences(&own()), ["binance:BTC/USDT: bid absent, not 100.02"]);
         observer.learn(&Own::default());
         assert_eq!(observer.row("binance:BTC/USDT"), None);
