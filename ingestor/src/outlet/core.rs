@@ -16,9 +16,9 @@ use crate::venue::contract::Update;
 /// Messages of one sweep, so that a sweep never holds the sockets' tasks up: 50,000 a second.
 pub(super) const SWEEP_MESSAGES: usize = 1_000;
 
-/// A row written after a crash begins this far above the last value, microseconds. The owner's last rows may not have
-/// become last values, which follow within a quarter of a second; where the clocks agree, the time that its lease takes
-/// to run out is more than this, and it has no effect.
+/// How far the rows of an owner that is gone may have been ahead of its last values, microseconds: these follow within
+/// a quarter of a second. New versions begin this far above, which has an effect only where the clocks disagree, for it
+/// is less than a lease takes to run out; and what was kept of this time is not said tick by tick, for it may have been.
 const CRASH_MARGIN_US: u64 = 1_000_000;
 
 /// How far a shard is ours.
@@ -42,7 +42,7 @@ struct Publishing {
     backlog: Backlog,
     /// The row for which there was no room; what follows it must wait, or it would be conflated.
     stuck: Option<u32>,
-    /// Symbols whose backlog may still be older than the row that we go on from, with the time of that row.
+    /// Symbols whose backlog may have been published by the owner that is gone, up to this time of the venue.
     behind: BTreeMap<u32, u64>,
 }
 
@@ -145,7 +145,9 @@ impl Core {
             let Some(entry) = self.registry.in_shard(shard, name) else { continue };
             ours.insert(entry.number);
             let way = &mut self.way;
-            behind.extend(way.go_on_from(row, entry, CRASH_MARGIN_US).map(|ts| (entry.number, ts)));
+            if let Some(ts) = way.go_on_from(row, entry, CRASH_MARGIN_US) {
+                behind.insert(entry.number, ts.saturating_add(CRASH_MARGIN_US / 1_000));
+            }
         }
         if let Some(State::Released(_) | State::Publishing(_)) = self.shards.get(shard as usize) {
             ours.extend(self.registry.of_shard(shard).map(|entry| entry.number));
@@ -373,8 +375,8 @@ impl Publishing {
         }
     }
 
-    /// Whether the owner that is gone has surely published something newer of this symbol. From the first update on
-    /// that is newer by the venue's time, all are.
+    /// Whether the owner that is gone may have published it. From the first update on that is newer by the venue's time,
+    /// all are.
     fn is_old(&mut self, update: &Update) -> bool {
         let Some(known) = self.behind.get(&update.symbol) else { return false };
         let old = update.fields.ts.is_none_or(|ts| ts <= *known);

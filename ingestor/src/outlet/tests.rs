@@ -287,10 +287,10 @@ fn a_released_shard_says_nothing_more_and_leaves_its_last_values() {
 fn after_a_crash_it_goes_on_above_the_last_values_and_does_not_go_back_in_time() {
     let mut process = Process::new(1, 10);
     process.core.prepare(0);
-    // The venue's times are 1001 to 1004; the quote of the third message has none.
+    // The venue's times are 1001 to 1004; the quote of the third message has none. The owner may have got to 1002.
     let stream = stream(&[(0, 0), (0, 0), (0, 1), (0, 0)]);
     process.hear(&stream);
-    process.carry(&[("A/USDT", r#"{"v":900,"price":2.5,"ts":1002}"#), ("B/USDT", "[]"), ("?", "")], open());
+    process.carry(&[("A/USDT", r#"{"v":900,"price":7,"ts":2}"#), ("B/USDT", "[]"), ("?", "")], open());
     let ticks = process.sink.ticks();
     assert_eq!(without_versions(&ticks), [told(&stream)[3].clone()]);
     assert!(read_v(&ticks[0].1).unwrap() > 900 + 1_000_000);
