@@ -32,9 +32,11 @@ impl BinanceSession {
 
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
-            Ok(Message::Book(name, book)) => self.tell(name, facts::BOOK_TICKER, of_book(book), out),
-            Ok(Message::Trade(name, trade)) => self.tell(name, facts::TRADE, of_trade(trade), out),
-            Ok(Message::Ticker(name, ticker)) => self.tell(name, facts::TICKER, of_ticker(ticker), out),
+            Ok(Message::Book(name, book)) => self.tell(name, facts::BOOK_TICKER, out, |at| of_book(at, book)),
+            Ok(Message::Trade(name, trade)) => self.tell(name, facts::TRADE, out, |at| of_trade(at, trade)),
+            Ok(Message::Ticker(name, ticker)) => {
+                self.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+            }
             Ok(Message::Reply(reply)) => self.reply(&reply, now, out),
             Ok(Message::Shutdown) => out.events.push(Event::Retire),
             Ok(Message::Other(kind)) => out.events.push(Event::Ignored(kind)),
@@ -43,9 +45,9 @@ impl BinanceSession {
     }
 
     #[inline]
-    fn tell(&mut self, name: &[u8], topic: usize, (fields, orders): (Row, Orders), out: &mut Out) {
+    fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
         match self.subscriptions.heard(name, topic, out) {
-            Ok(symbol) => out.updates.push(Update { symbol, fields, orders }),
+            Ok(symbol) => out.updates.push(news(symbol)),
             Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
@@ -132,18 +134,22 @@ fn write(request: &Request<'_>) -> String {
 }
 
 #[inline]
-fn of_book(book: Book) -> (Row, Orders) {
-    let fields = Row { bid: book.bid, ask: book.ask, ..Row::default() };
-    (fields, Orders { quote: Orders::of(book.id), ..Orders::NONE })
+fn of_book(symbol: u32, book: Book) -> Update {
+    let orders = Orders { quote: Orders::of(book.id), ..Orders::NONE };
+    Update { symbol, fields: Row { bid: book.bid, ask: book.ask, ..Row::default() }, orders }
 }
 
 #[inline]
-fn of_trade(trade: Trade) -> (Row, Orders) {
-    let fields = Row { price: trade.price, ts: unix_ms(trade.event_ms), ..Row::default() };
-    (fields, Orders { price: Orders::of(trade.id), ..Orders::NONE })
+fn of_trade(symbol: u32, trade: Trade) -> Update {
+    let orders = Orders { price: Orders::of(trade.id), ..Orders::NONE };
+    Update {
+        symbol,
+        fields: Row { price: trade.price, ts: unix_ms(trade.event_ms), ..Row::default() },
+        orders,
+    }
 }
 
-fn of_ticker(ticker: Ticker) -> (Row, Orders) {
+fn of_ticker(symbol: u32, ticker: Ticker) -> Update {
     let fields = Row {
         price: ticker.price,
         bid: ticker.bid,
@@ -158,7 +164,7 @@ fn of_ticker(ticker: Ticker) -> (Row, Orders) {
     };
     // A ticker names no book id: what it says of the book is old as soon as one does.
     let (price, stats) = (Orders::of(ticker.last_trade_id), Orders::of(ticker.event_ms));
-    (fields, Orders { price, quote: Orders::WEAK, stats })
+    Update { symbol, fields, orders: Orders { price, quote: Orders::WEAK, stats } }
 }
 
 #[inline]

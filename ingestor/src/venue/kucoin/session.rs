@@ -38,9 +38,11 @@ impl KucoinSession {
 
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
-            Ok(Message::Ticker(name, ticker)) => self.tell(name, facts::TICKER, of_ticker(ticker), out),
+            Ok(Message::Ticker(name, ticker)) => {
+                self.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+            }
             Ok(Message::Snapshot(name, snapshot)) => {
-                self.tell(name, facts::SNAPSHOT, of_snapshot(snapshot), out);
+                self.tell(name, facts::SNAPSHOT, out, |at| of_snapshot(at, snapshot));
             }
             Ok(Message::Welcome) => self.welcome(now, out),
             Ok(Message::Ack(id)) => self.acked(id, now, out),
@@ -52,9 +54,9 @@ impl KucoinSession {
     }
 
     #[inline]
-    fn tell(&mut self, name: &[u8], topic: usize, (fields, orders): (Row, Orders), out: &mut Out) {
+    fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
         match self.subscriptions.heard(name, topic, out) {
-            Ok(symbol) => out.updates.push(Update { symbol, fields, orders }),
+            Ok(symbol) => out.updates.push(news(symbol)),
             Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
@@ -191,16 +193,14 @@ fn write(request: &Request<'_>) -> String {
 }
 
 #[inline]
-fn of_ticker(ticker: Ticker) -> (Row, Orders) {
+fn of_ticker(symbol: u32, ticker: Ticker) -> Update {
     let Ticker { sequence, price, bid, ask, trade_ms } = ticker;
     let at = Orders::of(sequence);
-    (
-        Row { price, bid, ask, ts: unix_ms(trade_ms), ..Row::default() },
-        Orders { price: at, quote: at, ..Orders::NONE },
-    )
+    let fields = Row { price, bid, ask, ts: unix_ms(trade_ms), ..Row::default() };
+    Update { symbol, fields, orders: Orders { price: at, quote: at, ..Orders::NONE } }
 }
 
-fn of_snapshot(snapshot: Snapshot) -> (Row, Orders) {
+fn of_snapshot(symbol: u32, snapshot: Snapshot) -> Update {
     let fields = Row {
         price: snapshot.price,
         bid: snapshot.bid,
@@ -213,7 +213,8 @@ fn of_snapshot(snapshot: Snapshot) -> (Row, Orders) {
         ts: unix_ms(Some(snapshot.event_ms)),
         ..Row::default()
     };
-    (fields, Orders { price: Orders::WEAK, quote: Orders::WEAK, stats: Orders::of(snapshot.event_ms) })
+    let stats = Orders::of(snapshot.event_ms);
+    Update { symbol, fields, orders: Orders { price: Orders::WEAK, quote: Orders::WEAK, stats } }
 }
 
 #[inline]
