@@ -80,12 +80,16 @@ pub(crate) enum Event {
     Kill,
     /// An ingestor is stopped for longer than its lease, and goes on
     Freeze,
+    /// An ingestor is cut from NATS for longer than its lease, and what it sent meanwhile arrives late
+    Partition,
     /// nats-server is killed and comes back
     Nats,
     /// The same, and nothing is left of what it stored
     NatsBare,
     /// The exchange cuts every socket at once
     Cut,
+    /// The same, and what is then subscribed of some symbols is granted and stays silent
+    Silent,
     /// Symbols are listed and delisted
     Listing,
     /// Every ingestor and every edge is restarted, one after the other

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::args::Event;
 use crate::http;
 use crate::report::Outcome;
-use crate::run::{RECOVERY, Stage};
+use crate::run::{LIVELY, RECOVERY, Stage};
 
 /// Longer than a lease of 2 s and everybody's margins.
 const FREEZE: Duration = Duration::from_secs(6);
@@ -30,10 +30,12 @@ pub(crate) async fn happen(stage: &mut Stage<'_>, event: Event, outcome: &mut Ou
         Event::Undisturbed | Event::Start => undisturbed(stage, outcome).await,
         Event::Drain => drain(stage, 0, outcome).await,
         Event::Kill => kill(stage, outcome).await,
-        Event::Freeze => freeze(stage).await,
+        Event::Freeze => freeze(stage, outcome).await,
+        Event::Partition => partition(stage, outcome).await,
         Event::Nats => nats(stage, false, outcome).await,
         Event::NatsBare => nats(stage, true, outcome).await,
         Event::Cut => cut(stage, outcome).await,
+        Event::Silent => silent(stage, outcome).await,
         Event::Listing => listing(stage, outcome).await,
         Event::Rolling => rolling(stage, outcome).await,
         Event::Lifetime => lifetime(stage, outcome).await,
@@ -53,7 +55,9 @@ async fn drain(stage: &mut Stage<'_>, number: usize, outcome: &mut Outcome) -> a
     ingestor.signal("TERM").await?;
     ingestor.ended_well().await?;
     outcome.note("ended after", begun.elapsed());
-    stage.recovered().await?;
+    if stage.fleet.ingestors.len() > 1 {
+        stage.recovered().await?;
+    }
     start_again(stage, number, outcome).await
 }
 
@@ -105,10 +109,38 @@ async fn kill(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()
 }
 
 /// An ingestor stands still past its lease; when it goes on, others have what it had.
-async fn freeze(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+async fn freeze(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    stage.watcher.seen().mark_gaps();
     stage.fleet.ingestors.first().context("no ingestor")?.signal("STOP").await?;
-    sleep(FREEZE).await;
+    taken_over(stage, outcome).await?;
+    sleep_until(begun + FREEZE).await;
     stage.fleet.ingestors.first().context("no ingestor")?.signal("CONT").await?;
+    whole_again(stage).await
+}
+
+/// An ingestor's way to NATS stands still past its lease, and then lets everything through that was on it.
+async fn partition(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    stage.watcher.seen().mark_gaps();
+    stage.fleet.proxy.cut();
+    let taken_over = taken_over(stage, outcome).await;
+    sleep_until(begun + FREEZE).await;
+    stage.fleet.proxy.heal();
+    taken_over?;
+    whole_again(stage).await
+}
+
+/// Waits until others carry what one has lost; a fleet of one has no others.
+async fn taken_over(stage: &Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    if stage.fleet.ingestors.len() > 1 {
+        stage.recovered().await?;
+        outcome.take_overs.push(stage.watcher.seen().ticks().worst_symbol.us);
+    }
+    Ok(())
+}
+
+async fn whole_again(stage: &Stage<'_>) -> anyhow::Result<()> {
     stage.recovered().await?;
     even(stage).await?;
     stage.recovered().await
@@ -137,6 +169,31 @@ async fn cut(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()>
     let cut = stage.fleet.control("cut").await?;
     outcome.notes.push(format!("{} sockets", cut["cut"]));
     stage.recovered().await
+}
+
+/// One symbol of each venue is granted and stays silent, until it is asked for again: somebody has to find that out.
+async fn silent(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let venues = ["binance", "kucoin"];
+    for venue in venues {
+        stage.fleet.control(&format!("mute?venue={venue}&symbol=ETH/USDT")).await?;
+    }
+    stage.fleet.control("cut").await?;
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        let stats = stage.fleet.stats().await?;
+        if venues.iter().all(|venue| stats[venue]["streams_muted"].as_u64() > Some(0)) {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "nobody subscribes again after the cut");
+        sleep(LOOK).await;
+    }
+    for venue in venues {
+        stage.fleet.control(&format!("unmute?venue={venue}&symbol=ETH/USDT")).await?;
+    }
+    let begun = Instant::now();
+    stage.recovered().await.context("a granted but silent stream")?;
+    outcome.note("the silent ones tick after", begun.elapsed().saturating_sub(LIVELY));
+    Ok(())
 }
 
 /// Of each venue two symbols go, and two come.

@@ -12,6 +12,7 @@ use tickwire_nats::testing::NatsServer;
 use crate::args::Args;
 use crate::http;
 use crate::process::{Launch, Process};
+use crate::proxy::Proxy;
 
 /// What one fleet has that others have not.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Shape {
 /// All processes.
 pub(crate) struct Fleet {
     pub(crate) nats: NatsServer,
+    /// The last ingestor's way to NATS.
+    pub(crate) proxy: Proxy,
     pub(crate) exchange: Process,
     pub(crate) ingestors: Vec<Process>,
     pub(crate) edges: Vec<Process>,
@@ -45,6 +48,7 @@ impl Fleet {
     /// If something does not start.
     pub(crate) async fn prepare(args: &Args, shape: &Shape, folder: &Path) -> anyhow::Result<Self> {
         let nats = NatsServer::start().await.context("start nats-server")?;
+        let proxy = Proxy::start(&nats.url()).await?;
         let words = format!(
             "exchange --listen 127.0.0.1:0 --numbered --symbols {} --kucoin-symbols {} --rate {} {} {}",
             shape.binance, shape.kucoin, args.rate, args.exchange_flags, shape.exchange_flags
@@ -66,7 +70,7 @@ impl Fleet {
             edge.ready().await?;
             keep_port(edge);
         }
-        Ok(Self { nats, exchange, ingestors: Vec::new(), edges, started_in: Duration::ZERO })
+        Ok(Self { nats, proxy, exchange, ingestors: Vec::new(), edges, started_in: Duration::ZERO })
     }
 
     /// All ingestors at once, ready.
@@ -82,12 +86,10 @@ impl Fleet {
         let http = self.exchange.url("");
         let sockets = http.replace("http://", "ws://");
         let words = format!(
-            "--nats.url {} --admin.listen 127.0.0.1:0 --venues.binance.symbols all --venues.kucoin.symbols all \
+            "--admin.listen 127.0.0.1:0 --venues.binance.symbols all --venues.kucoin.symbols all \
              --venues.binance.ws_url {sockets}/binance --venues.binance.rest_url {http}/binance \
              --venues.kucoin.rest_url {http}/kucoin {} {}",
-            self.nats.url(),
-            args.ingestor_flags,
-            shape.ingestor_flags
+            args.ingestor_flags, shape.ingestor_flags
         );
         let words = if args.shards == SHARDS_DEFAULT {
             words
@@ -96,6 +98,8 @@ impl Fleet {
         };
         for number in 0..args.ingestors {
             let program = args.program("tickwire-ingestor")?;
+            let nats = if number + 1 == args.ingestors { self.proxy.url.clone() } else { self.nats.url() };
+            let words = format!("--nats.url {nats} {words}");
             self.ingestors.push(Launch::new(format!("ingestor-{number}"), program, &words, folder).start()?);
         }
         for ingestor in &mut self.ingestors {

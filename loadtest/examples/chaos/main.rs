@@ -23,6 +23,7 @@ mod events;
 mod fleet;
 mod http;
 mod process;
+mod proxy;
 mod report;
 mod run;
 mod watcher;

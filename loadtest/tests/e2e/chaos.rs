@@ -11,8 +11,20 @@ use crate::process::{Scratch, command};
 /// Three times what it takes on a machine that does nothing else.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-const EVENTS: [&str; 10] =
-    ["undisturbed", "drain", "kill", "freeze", "nats", "nats-bare", "cut", "listing", "rolling", "lifetime"];
+const EVENTS: [&str; 12] = [
+    "undisturbed",
+    "drain",
+    "kill",
+    "freeze",
+    "partition",
+    "nats",
+    "nats-bare",
+    "cut",
+    "silent",
+    "listing",
+    "rolling",
+    "lifetime",
+];
 
 #[tokio::test]
 async fn a_fleet_survives_everything() {
@@ -20,7 +32,8 @@ async fn a_fleet_survives_everything() {
     let file = scratch.file("chaos.json");
     let mut command = command("examples/chaos", &["--short", "--json", file.to_str().unwrap()]);
     let output = timeout(PATIENCE, command.output()).await.expect("it ends in time").unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
     assert!(output.status.success(), "{said}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let outcomes = report["outcomes"].as_array().unwrap();
