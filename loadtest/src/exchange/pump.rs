@@ -139,6 +139,11 @@ impl<D: Dialect> Pump<D> {
                 }
                 Pace::Quiet => None,
             };
+            // A timer would round up to the next millisecond.
+            if wake.is_some_and(|at| at <= Instant::now()) {
+                tokio::task::yield_now().await;
+                continue;
+            }
             let due = async {
                 match wake {
                     Some(at) => sleep_until(at).await,
@@ -161,11 +166,7 @@ impl<D: Dialect> Pump<D> {
             (self.turns.ticks.due(elapsed, BATCH), self.turns.summaries.due(elapsed, BATCH));
         self.publish(moves, summaries).await;
         let (next, now) = (self.turns.next_at(), Instant::now());
-        if next <= now {
-            tokio::task::yield_now().await;
-            return Some(now);
-        }
-        Some(next.max(now + MIN_SLEEP))
+        Some(if next <= now { now } else { next.max(now + MIN_SLEEP) })
     }
 
     fn follow_listings(&mut self) {
