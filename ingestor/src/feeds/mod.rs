@@ -122,8 +122,11 @@ impl Feeds {
     /// Why nothing can be carried, like a list of instruments that cannot be read; `None` when that is over. It is the
     /// state of those shards that have no symbols.
     pub fn trouble(&self, trouble: Option<(FeedState, String)>) {
-        self.lock().trouble = trouble;
-        self.changed.notify_one();
+        let mut inner = self.lock();
+        if inner.trouble != trouble {
+            inner.trouble = trouble;
+            self.changed.notify_one();
+        }
     }
 
     /// Speaks of our shards until `token` is cancelled, then says that those which nobody took over are down.

@@ -3,10 +3,8 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::fleet::Fence;
-use crate::venue::contract::Micros;
+use crate::fleet::{Clock, Fence};
 
 /// Whether this process may publish for a shard.
 pub trait Permit: Debug + Send + Sync {
@@ -17,25 +15,23 @@ pub trait Permit: Debug + Send + Sync {
 /// A shard's permit; clones are the same one.
 pub type SharedPermit = Arc<dyn Permit>;
 
-/// A lease's fence, read on the clock that it is set by.
+/// A lease's fence, asked at the moment.
 #[derive(Debug, Clone)]
 pub struct Fenced {
     fence: Arc<Fence>,
-    /// Zero of the fence's time.
-    zero: Instant,
+    clock: Clock,
 }
 
 impl Fenced {
-    /// The permit that lasts while `fence` is open, in microseconds since `zero`.
-    pub fn new(fence: Arc<Fence>, zero: Instant) -> Self {
-        Self { fence, zero }
+    /// The permit that lasts while `fence` is open by `clock`, both of the same fleet.
+    pub fn new(fence: Arc<Fence>, clock: Clock) -> Self {
+        Self { fence, clock }
     }
 }
 
 impl Permit for Fenced {
     #[inline]
     fn is_open(&self) -> bool {
-        let now = Micros::try_from(self.zero.elapsed().as_micros()).unwrap_or(Micros::MAX);
-        self.fence.is_open(now)
+        self.fence.is_open(self.clock.now())
     }
 }
