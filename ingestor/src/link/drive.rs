@@ -156,11 +156,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     /// Tells the session how the load has changed.
     fn follow_load(&mut self) {
         let (now, load) = (self.now(), self.load.borrow_and_update().clone());
+        // By number and key: a number may have been given to another symbol since the last look.
+        let differs = |from: &Load, (symbol, key): (&u32, &String)| from.get(symbol) != Some(key);
         let gone: Vec<u32> =
-            self.carried.keys().copied().filter(|symbol| !load.contains_key(symbol)).collect();
+            self.carried.iter().filter(|held| differs(&load, *held)).map(|(symbol, _)| *symbol).collect();
         let new: Vec<Carried> = load
             .iter()
-            .filter(|(symbol, _)| !self.carried.contains_key(symbol))
+            .filter(|wanted| differs(&self.carried, *wanted))
             .map(|(index, key)| Carried { index: *index, key: key.clone() })
             .collect();
         if !gone.is_empty() {

@@ -1,6 +1,6 @@
 //! How often a venue's sockets may be opened: one gate for all sockets of a venue in this process, so that a mass
 //! disconnect does not become a breach of the venue's connect limit; and behind it the budget that all processes at one
-//! address share. While that cannot be asked, each takes its share of the rate.
+//! address share. While that cannot be asked, each takes its share of the rate, and books it as soon as it can.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,7 +42,14 @@ pub struct Gate {
     rate: Rate,
     fleet: Option<Fleet>,
     /// The last passes, at most `count`.
-    passed: Mutex<VecDeque<Instant>>,
+    passed: Mutex<VecDeque<Pass>>,
+}
+
+#[derive(Debug)]
+struct Pass {
+    at: Instant,
+    /// Whether the budget knows of it.
+    booked: bool,
 }
 
 #[derive(Debug)]
@@ -71,26 +78,34 @@ impl Gate {
         let mut passed = self.passed.lock().await;
         let count = self.rate.count.max(1) as usize;
         sleep_until(self.room(&passed, count)).await;
-        if let Some(fleet) = &self.fleet {
-            self.take(fleet, &passed, count).await;
-        }
+        let booked = match &self.fleet {
+            Some(fleet) => self.take(fleet, &mut passed, count).await,
+            None => true,
+        };
         while passed.len() >= count {
             passed.pop_front();
         }
-        passed.push_back(Instant::now());
+        passed.push_back(Pass { at: Instant::now(), booked });
     }
 
-    async fn take(&self, fleet: &Fleet, passed: &VecDeque<Instant>, count: usize) {
+    /// Takes from the budget; says whether that was possible, or only this process's share was left.
+    async fn take(&self, fleet: &Fleet, passed: &mut VecDeque<Pass>, count: usize) -> bool {
         loop {
             let again = Instant::now() + pause();
             let at = match fleet.budget.take().await {
-                Taken::Yes => return,
+                Taken::Yes => match self.unbooked(passed) {
+                    Some(earlier) => {
+                        earlier.booked = true;
+                        continue;
+                    }
+                    None => return true,
+                },
                 Taken::Spent => again,
                 Taken::Unreachable => {
                     let members = (*fleet.members.borrow()).max(1) as usize;
                     let share = self.room(passed, (count / members).max(1));
                     if share <= Instant::now() {
-                        return;
+                        return false;
                     }
                     share.min(again)
                 }
@@ -99,10 +114,16 @@ impl Gate {
         }
     }
 
+    /// A pass that still counts and that the budget does not know of.
+    fn unbooked<'a>(&self, passed: &'a mut VecDeque<Pass>) -> Option<&'a mut Pass> {
+        let per = Duration::from_micros(self.rate.per);
+        passed.iter_mut().find(|pass| !pass.booked && pass.at.elapsed() < per)
+    }
+
     /// When one more passes with at most `count` in a window.
-    fn room(&self, passed: &VecDeque<Instant>, count: usize) -> Instant {
+    fn room(&self, passed: &VecDeque<Pass>, count: usize) -> Instant {
         let oldest = passed.len().checked_sub(count).and_then(|at| passed.get(at));
-        oldest.map_or_else(Instant::now, |oldest| *oldest + Duration::from_micros(self.rate.per))
+        oldest.map_or_else(Instant::now, |oldest| oldest.at + Duration::from_micros(self.rate.per))
     }
 }
 
@@ -171,6 +192,28 @@ mod tests {
         let passed = passes(&gates, 5).await;
         assert!(passed.windows(5).all(|five| five[4] - five[0] >= TEN_SECONDS));
         assert!(passed[14] - passed[0] < TEN_SECONDS * 4, "a spent budget is asked again soon");
+    }
+
+    /// Cannot be asked at first, then gives always.
+    #[derive(Debug)]
+    struct Back(Lock<(usize, usize)>);
+
+    impl Budget for Back {
+        fn take(&self) -> BoxFuture<'_, Taken> {
+            let (away, given) = &mut *self.0.lock().unwrap();
+            let taken = if *away > 0 { Taken::Unreachable } else { Taken::Yes };
+            *given += usize::from(*away == 0);
+            *away = away.saturating_sub(1);
+            Box::pin(std::future::ready(taken))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passed_without_the_budget_is_booked_when_it_is_back() {
+        let budget = Arc::new(Back(Lock::new((2, 0))));
+        let gate = Gate::new(rate(9)).sharing(budget.clone(), watch::channel(1).1);
+        passes(&[gate], 3).await;
+        assert_eq!(*budget.0.lock().unwrap(), (0, 3), "two of before, and the third");
     }
 
     /// Cannot be asked.

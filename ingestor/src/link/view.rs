@@ -1,7 +1,7 @@
 //! What is known of every symbol on every socket: written by the links and the pool at news, never at a price; read by
 //! whoever asks how a shard is. One short lock; bounded by what is carried.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct View {
 struct Inner {
     symbols: HashMap<u32, Known>,
     sockets: BTreeMap<u32, SocketView>,
+    /// Socket and symbol that were told to have no place; looked through when somebody asks.
+    full: BTreeSet<(u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -151,11 +153,13 @@ impl View {
 
     /// Symbols that a socket has no place for, by socket.
     pub(crate) fn overflow(&self) -> BTreeMap<u32, Vec<u32>> {
+        let mut inner = self.lock();
+        let Inner { symbols, full, .. } = &mut *inner;
+        let stage = |socket, symbol: &u32| symbols.get(symbol).and_then(|known| known.stage(socket));
+        full.retain(|(socket, symbol)| stage(*socket, symbol) == Some(Stage::Full));
         let mut overflow: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (symbol, known) in &self.lock().symbols {
-            for home in known.homes.iter().filter(|home| home.stage == Stage::Full) {
-                overflow.entry(home.socket).or_default().push(*symbol);
-            }
+        for (socket, symbol) in full.iter() {
+            overflow.entry(*socket).or_default().push(*symbol);
         }
         overflow
     }
@@ -192,6 +196,9 @@ impl View {
         self.tell(|inner| {
             if let Some(stage) = inner.stage_mut(socket, symbol) {
                 *stage = if full { Stage::Full } else { Stage::Rejected };
+            }
+            if full {
+                inner.full.insert((socket, symbol));
             }
         });
     }

@@ -265,8 +265,8 @@ impl Run {
         for (state, count) in counts {
             gauge!("tickwire_ingest_sockets", "venue" => venue, "state" => state).set(count);
         }
-        let symbols = u32::try_from(self.packer.symbols()).unwrap_or(u32::MAX);
-        gauge!("tickwire_ingest_subscribed_symbols", "venue" => venue).set(symbols);
+        let topics = self.packer.symbols() * self.route.venue.facts().topics_per_symbol;
+        gauge!("tickwire_ingest_topics", "venue" => venue).set(u32::try_from(topics).unwrap_or(u32::MAX));
     }
 
     fn venue(&self) -> &'static str {

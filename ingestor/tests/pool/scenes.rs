@@ -1,9 +1,10 @@
 //! What the pool does in which situation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tickwire_ingestor::link::{SocketState, SymbolState};
-use tickwire_ingestor::venue::contract::SECOND;
+use tickwire_ingestor::venue::contract::{Carried, SECOND};
 use tickwire_ingestor::venue::facts::Rate;
 
 use crate::market::{Note, Order};
@@ -36,6 +37,20 @@ async fn symbols_come_and_go_on_an_open_socket_without_a_connect() {
         world.tape.assert_no_gap(symbol);
     }
     assert_eq!(world.tape.take_forgotten(), [0, 1, 2, 3, 4, 5], "each once, when it came");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_may_be_given_to_another_symbol_at_once() {
+    let world = World::new(Setup::default()).await;
+    world.carry(0..2).await;
+    world.pool.leave(vec![0]).await;
+    world.pool.want(vec![Carried { index: 0, key: "S9".to_owned() }]).await;
+    let wanted = BTreeSet::from(["S1".to_owned(), "S9".to_owned()]);
+    world.until("the other symbol", |floor| floor.carried.values().eq([&wanted])).await;
+    world.warm(&[0, 1]).await;
+    assert_eq!(world.market.connects(), 1);
+    world.tape.assert_no_gap(1);
     world.end().await;
 }
 
