@@ -185,6 +185,9 @@ pub struct Member {
     wish: Wish,
     drain: Drain,
     counter: u64,
+    /// When the next own key is to be written.
+    renewal: Option<Micros>,
+    /// When time alone changes anything else.
     wake: Option<Micros>,
     acts: Vec<Act>,
 }
@@ -230,6 +233,7 @@ impl Member {
             wish: Wish::default(),
             drain: Drain::No,
             counter: 0,
+            renewal: None,
             wake: None,
             acts: Vec::new(),
             config,
@@ -259,7 +263,7 @@ impl Member {
 
     /// When [`Member::tick`] wants to be called next.
     pub fn next_deadline(&self) -> Option<Micros> {
-        self.wake
+        [self.renewal, self.wake].into_iter().flatten().min()
     }
 
     /// What is to be done, in order. Empties it.
@@ -269,7 +273,12 @@ impl Member {
 
     /// Time has passed. Harmless when called early.
     pub fn tick(&mut self, now: Micros) {
-        self.decide(now);
+        // Mostly it is a lease that is due, which changes nothing else.
+        if self.connected && self.wake.is_some_and(|wake| now < wake) {
+            self.renew(now)
+        } else {
+            self.decide(now)
+        }
     }
 
     /// Symbols of posts; posts that are not named keep theirs.
@@ -312,21 +321,18 @@ impl Member {
 
     /// The outcome of a write.
     pub fn stored(&mut self, ticket: u64, outcome: Outcome, now: Micros) {
-        if self.me.awaits(ticket) {
+        let renewed = if self.me.awaits(ticket) {
             self.me_stored(outcome, now);
+            !self.is_draining()
         } else if let Some(post) = self.post_of(ticket) {
-            let renewal = self.own.get(&post).is_some_and(Stage::is_settled);
+            let settled = self.own.get(&post).is_some_and(Stage::is_settled);
             self.post_stored(&post, outcome, now);
-            // By far the most frequent case changes nothing but the time of the next renewal.
-            if let (true, Outcome::Stored(_), Some(due)) = (renewal, outcome, self.due(&post)) {
-                return self.wake_at(due);
-            }
-        }
-        self.decide(now);
-    }
-
-    fn due(&self, post: &Post) -> Option<Micros> {
-        self.own.get(post).and_then(Stage::lease).map(|lease| lease.due)
+            settled
+        } else {
+            return;
+        };
+        // By far the most frequent case changes nothing but the time of the next renewal.
+        if renewed && matches!(outcome, Outcome::Stored(_)) { self.renew(now) } else { self.decide(now) }
     }
 
     fn note(&mut self, entries: &[Entry], now: Micros) {
@@ -353,8 +359,9 @@ impl Member {
         }
     }
 
-    /// After a time without reads nobody was watched, so nobody is dead yet.
+    /// After a time without reads nobody was watched, so nobody is dead yet, and nothing is known to be stable.
     fn start_waits_over(&mut self, now: Micros) {
+        self.wish.stable_since = now;
         self.peers.values_mut().for_each(|seen| seen.since = now);
         self.seen.values_mut().for_each(|seen| seen.since = now);
     }
@@ -382,10 +389,10 @@ impl Member {
     fn decide(&mut self, now: Micros) {
         self.wake = None;
         if !self.connected {
+            self.renewal = None;
             self.leave_without_link(now);
             return;
         }
-        self.write_me(now);
         self.renew(now);
         if self.is_watching(now) {
             self.wish(now);

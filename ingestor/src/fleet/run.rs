@@ -218,7 +218,7 @@ impl<R: Runtime> Driver<R> {
             Ok(entries) if self.epoch == Some(epoch) => {
                 self.member.view(&entries, now);
                 let members = self.member.members_alive(now);
-                self.members.send_replace(u32::try_from(members).unwrap_or(u32::MAX));
+                self.members.send_replace(members);
             }
             Ok(_) => {}
             Err(error) => {

@@ -56,18 +56,20 @@ pub struct Checks {
 impl World {
     /// At most one open fence of a post, frozen processes and cut links included. Only where the bucket was just lost
     /// those do not count whose connection ended with it: what they publish reaches nobody.
-    pub fn check_alone(&self, place: usize) -> Result<(), String> {
+    pub fn check_alone(&mut self, place: usize) -> Result<(), String> {
+        let open = self.nodes[place].open_now(self.now);
+        let opened = open & !std::mem::replace(&mut self.nodes[place].were_open, open);
         let just_wiped = self.checks.wiped_at.is_some_and(|at| self.now < at + 5 * SECOND / 2);
         let counts = |node: &Node| !just_wiped || node.session == self.session;
-        let node = &self.nodes[place];
-        if !counts(node) {
+        if opened == 0 || !counts(&self.nodes[place]) {
             return Ok(());
         }
-        let open: Vec<&Post> = node.open_posts(self.now).collect();
         let others = self.nodes.iter().enumerate().filter(|(at, other)| *at != place && counts(other));
         for (_, other) in others {
-            if let Some(post) = other.open_posts(self.now).find(|post| open.contains(post)) {
-                return Err(self.problem(&format!("{post} is open at {} and at {}", node.id, other.id)));
+            let both = other.open_now(self.now) & opened;
+            if both != 0 {
+                let (post, id) = (&self.posts[both.trailing_zeros() as usize], &self.nodes[place].id);
+                return Err(self.problem(&format!("{post} opens at {id} while it is open at {}", other.id)));
             }
         }
         Ok(())

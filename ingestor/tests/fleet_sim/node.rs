@@ -20,6 +20,10 @@ pub struct Node {
     pub member: Member,
     pub id: Name,
     fences: BTreeMap<Post, Arc<Fence>>,
+    /// The same by number of the post, as far as the venue is run.
+    numbered: Vec<Option<Arc<Fence>>>,
+    /// Which were open when we last looked.
+    pub were_open: u64,
     /// Grows with every process in this place; what is addressed to an earlier one is lost.
     pub life: u32,
     pub runs: bool,
@@ -69,15 +73,18 @@ pub enum State {
 }
 
 impl Node {
-    pub fn new(place: usize, life: u32, venues: BTreeMap<Name, u32>, rng: &mut Rng) -> Self {
+    pub fn new(place: usize, life: u32, venues: BTreeMap<Name, u32>, posts: &[Post], rng: &mut Rng) -> Self {
         let id = Name::from(format!("m{place}-{life}"));
         let config = MemberConfig { id: Name::clone(&id), venues, times: Times::default(), pulls_max: 8 };
         let member = Member::new(config);
+        let numbered = posts.iter().map(|post| member.fence(post)).collect();
         let fences = member.fences().map(|(post, fence)| (post.clone(), Arc::clone(fence))).collect();
         Self {
             member,
             id,
             fences,
+            numbered,
+            were_open: 0,
             life,
             runs: true,
             drained: false,
@@ -120,9 +127,12 @@ impl Node {
         self.runs && self.fences.get(post).is_some_and(|fence| fence.is_open(self.mono(now)))
     }
 
-    pub fn open_posts(&self, now: Micros) -> impl Iterator<Item = &Post> {
-        let (mono, runs) = (self.mono(now), self.runs);
-        self.fences.iter().filter(move |(_, fence)| runs && fence.is_open(mono)).map(|(post, _)| post)
+    /// Open fences, one bit for each post by number.
+    pub fn open_now(&self, now: Micros) -> u64 {
+        let mono = self.mono(now);
+        let is_open = |fence: &Option<Arc<Fence>>| fence.as_ref().is_some_and(|fence| fence.is_open(mono));
+        let bits = self.numbered.iter().rev().map(|fence| u64::from(self.runs && is_open(fence)));
+        bits.fold(0, |open, bit| open << 1 | bit)
     }
 
     pub fn runs_venue(&self, post: &Post) -> bool {

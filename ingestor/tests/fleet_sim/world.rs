@@ -18,8 +18,8 @@ use crate::schedule::{Fault, MS, Schedule};
 
 /// The driver gives an unanswered write up after this.
 const WRITE_TIMEOUT: Micros = SECOND;
-/// The edge between two looks at what must hold.
-const CHECK_EVERY: Micros = 100 * MS;
+/// Time between two looks at what must hold.
+const CHECK_EVERY: Micros = 200 * MS;
 /// Time between two writes of MD_LAST.
 const LAST_EVERY: Micros = 250 * MS;
 /// A drained process waits this long for others.
@@ -127,7 +127,7 @@ impl World {
 
     fn begin(&mut self) {
         for place in 0..self.schedule.members {
-            let mut node = Node::new(place, 0, self.venues_of(place), &mut self.rng);
+            let mut node = Node::new(place, 0, self.venues.clone(), &self.posts, &mut self.rng);
             node.runs = false;
             self.nodes.push(node);
             if place < self.schedule.at_start {
@@ -254,7 +254,7 @@ impl World {
         let life = self.nodes[place].life + 1;
         let venues = self.venues_of(place);
         let cut = self.nodes[place].cut;
-        self.nodes[place] = Node::new(place, life, venues, &mut self.rng);
+        self.nodes[place] = Node::new(place, life, venues, &self.posts, &mut self.rng);
         self.nodes[place].cut = cut;
         let at = self.now + self.rng.u64(10 * MS..200 * MS);
         self.to(at, (place, life), Input::LinkBack);
@@ -267,7 +267,10 @@ impl World {
         for event in std::mem::take(&mut self.nodes[place].backlog) {
             self.happen(event)?;
         }
-        Ok(())
+        // The list may have changed meanwhile.
+        let (weights, mono) = (self.weights.clone(), self.nodes[place].mono(self.now));
+        self.nodes[place].member.weights(weights, mono);
+        if self.nodes[place].runs { self.act(place) } else { Ok(()) }
     }
 
     fn cut(&mut self, place: usize) {
@@ -525,6 +528,10 @@ impl World {
             Act::Read => self.read(place),
             Act::Ask { nonce, peer, payload, .. } => self.ask(address, nonce, &peer, payload),
             Act::Reply { reply, payload } => {
+                self.say(|| {
+                    let line = payload.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                    format!("{} answers {}", self.nodes[place].id, String::from_utf8_lossy(line))
+                });
                 if let Some((to, nonce)) = self.replies.remove(&reply)
                     && self.reaches(place)
                     && !self.is_lost()
@@ -568,6 +575,7 @@ impl World {
     }
 
     fn ask(&mut self, from: Address, nonce: Name, peer: &str, payload: Bytes) {
+        self.say(|| format!("{} asks {peer} {}", self.nodes[from.0].id, String::from_utf8_lossy(&payload)));
         let timeout = Input::Answered { nonce: Name::clone(&nonce), payload: None };
         self.to(self.now + Times::default().ask_timeout, from, timeout);
         let Some(place) = self.nodes.iter().position(|node| node.runs && &*node.id == peer) else { return };

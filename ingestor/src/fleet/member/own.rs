@@ -23,12 +23,13 @@ impl Member {
         self.drain == Drain::Gone
     }
 
-    pub(super) fn write_me(&mut self, now: Micros) {
+    fn write_me(&mut self, now: Micros) {
         if !self.me.is_idle() || self.drain == Drain::Gone {
             return;
         }
         if self.me.due > now {
-            return self.wake_at(self.me.due);
+            self.renewal = Some(self.me.due);
+            return;
         }
         let left = self.drain == Drain::Goodbye;
         let value = MemberValue { venues: self.config.venues.clone(), draining: self.is_draining(), left };
@@ -46,10 +47,12 @@ impl Member {
         }
     }
 
-    /// Writes every lease that is due.
+    /// Writes every own key that is due, and notes when the next one is.
     pub(super) fn renew(&mut self, now: Micros) {
+        self.renewal = None;
+        self.write_me(now);
         let mut due = Vec::new();
-        let mut next = None;
+        let mut next = self.renewal;
         for (post, stage) in &self.own {
             if let Stage::Taking { lease, .. } | Stage::Held { lease, .. } | Stage::Leaving(lease) = stage
                 && lease.is_idle()
@@ -61,8 +64,8 @@ impl Member {
                 }
             }
         }
+        self.renewal = next;
         due.into_iter().for_each(|post| self.renew_one(&post, now));
-        next.into_iter().for_each(|next| self.wake_at(next));
     }
 
     fn renew_one(&mut self, post: &Post, now: Micros) {
@@ -158,7 +161,7 @@ impl Member {
         if self.drain == Drain::Leaving && self.own.is_empty() {
             self.drain = Drain::Goodbye;
             self.me.due = now;
-            self.write_me(now);
+            self.renew(now);
         }
     }
 

@@ -24,9 +24,11 @@ enum Standing {
 impl Member {
     /// The runtime has the symbols of a prepared shard.
     pub fn warm(&mut self, post: &Post, turn: u64, now: Micros) {
-        if let Some(Stage::Preparing(preparing)) = self.own.get_mut(post)
-            && preparing.turn == turn
-        {
+        let preparing = match self.own.get_mut(post) {
+            Some(Stage::Preparing(preparing) | Stage::Taking { prepared: Some(preparing), .. }) => preparing,
+            _ => return,
+        };
+        if preparing.turn == turn {
             preparing.warm = true;
             self.decide(now);
         }
