@@ -28,6 +28,10 @@ TICKWIRE_DRAIN__GRACE_SECONDS: {{ .Values.ingestor.drainSeconds | quote }}
 {{- with ternary (printf "http://%s/%s" $exchange $id) $venue.restUrl $simulated }}
 {{ $prefix }}REST_URL: {{ . | quote }}
 {{- end }}
+{{- /* Helm reads large numbers as floats and would write 1e+06. */}}
+{{- range $name, $value := $venue.settings }}
+{{ $prefix }}{{ upper $name }}: {{ ternary $value (int64 $value) (or (kindIs "string" $value) (kindIs "bool" $value)) | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -16,7 +16,7 @@ pub mod catalogue;
 
 pub mod demand;
 
-pub mod plan;
+pub mod fleet;
 
 // From the exchange's socket to NATS.
 pub mod pool;
@@ -29,8 +29,4 @@ pub mod rows;
 
 pub mod outlet;
 
-pub mod publish;
-
 pub mod feeds;
-
-pub mod feed;

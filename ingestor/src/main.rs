@@ -9,12 +9,16 @@ use tickwire_common::admin::{self, Metrics};
 use tickwire_common::config::Settings;
 use tickwire_common::task::{Tasks, shutdown_signal};
 use tickwire_common::telemetry::{self, OTLP_ENDPOINT_VARIABLE};
-use tickwire_ingestor::app::App;
+use tickwire_ingestor::app::{self, App};
+use tickwire_ingestor::catalogue::check_start;
 use tickwire_ingestor::config::{Config, TABLES};
 use tokio::net::TcpListener;
 
 const PROGRAM: &str = "tickwire-ingestor";
 const ABOUT: &str = "Owns the exchange sockets and publishes every tick on NATS";
+
+/// Exit status where the settings cannot be meant.
+const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let tables = TABLES.concat();
@@ -48,7 +52,12 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("listen on admin.listen {}", config.admin_listen))?;
     let address = listener.local_addr()?;
     let tasks = Tasks::new();
-    let app = Arc::new(App::start(config, &tasks).await?);
+    let venues = app::venues(config)?;
+    if let Err(refused) = check_start(venues.iter().map(|(venue, rest)| (venue, rest))).await {
+        writeln!(std::io::stderr(), "{PROGRAM}: wrong configuration\n{refused}")?;
+        return Ok(ExitCode::from(WRONG_CONFIGURATION));
+    }
+    let app = Arc::new(App::start(config, venues, &tasks).await?);
     let asked = Arc::clone(&app);
     let probes = admin::serve(listener, metrics, move || asked.not_ready(), tasks.last_token());
     tasks.spawn_last("admin", probes);

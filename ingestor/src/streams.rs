@@ -1,11 +1,11 @@
-//! Keeps the stream of last values and the bucket of instruments there: ensured at the start and whenever NATS comes
+//! Keeps the stream of last values and the buckets of instruments and leases there: ensured at the start and whenever NATS comes
 //! back, for a server without a disk forgets them. Others wait for it before they rely on them.
 
 use std::time::Duration;
 
 use tickwire_common::backoff::Backoff;
 use tickwire_nats::Nats;
-use tickwire_nats::setup::{CATALOGUE_BUCKET, SetupError, ensure_bucket, ensure_last_stream};
+use tickwire_nats::setup::{CATALOGUE_BUCKET, LEASES_BUCKET, SetupError, ensure_bucket, ensure_last_stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -66,7 +66,8 @@ pub async fn keep(
 
 async fn ensure(nats: &Nats, replicas: u32) -> Result<(), SetupError> {
     ensure_last_stream(nats, replicas).await?;
-    ensure_bucket(nats, CATALOGUE_BUCKET, replicas).await
+    ensure_bucket(nats, CATALOGUE_BUCKET, replicas).await?;
+    ensure_bucket(nats, LEASES_BUCKET, replicas).await
 }
 
 /// Says it once, until it is something else.

@@ -1,175 +1,136 @@
-//! One venue from its list of instruments to its open sockets: discovery, choice, versions to go on from, plan, links.
-//! A venue that cannot be carried says so in its feed and stops nobody.
+//! One venue in this process. Does with its shards what the fleet says: asks the pool for their symbols, lets the outlet
+//! publish them, has the feeds speak of them, and keeps the catalogue while that is ours. Follows the list and the
+//! demand meanwhile. Decides nothing about who owns what, and knows no protocol.
 
-use std::collections::BTreeSet;
+mod held;
+mod keeping;
+mod orders;
+mod router;
+mod symbols;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tickwire_common::feed::FeedState;
-use tickwire_common::symbol::Topic;
-use tickwire_common::task::Spawner;
-use tickwire_nats::catalogue::Catalogue;
-use tickwire_nats::snapshot::Snapshots;
+use tickwire_common::symbol::Symbol;
 use tickwire_nats::{Bytes, Nats};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::catalogue::choose::Named;
-use crate::catalogue::discover::discover_at_last;
-use crate::catalogue::{self, Choice};
-use crate::config::VenueConfig;
-use crate::feed::Feed;
-use crate::link::Gate;
-use crate::link::fixed::Link;
-use crate::plan;
-use crate::publish::Outlet;
-use crate::rest::{Rest, RestError};
-use crate::streams::{self, Ready};
-use crate::venue::contract::Instrument;
+use crate::catalogue::List;
+use crate::demand::Demand;
+use crate::feeds::Feeds;
+use crate::fleet::{Handle, Order, Post};
+use crate::outlet::Outlet;
+use crate::pool::Pool;
+use held::{Held, Stage};
+pub use keeping::Keeping;
+pub use router::Router;
 
-/// Pause before something on NATS is tried again; it fails only while NATS is away.
-const RETRY: Duration = Duration::from_secs(1);
+/// How often shards are looked at: whether they are warm, and how their sockets are.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// One venue on its way.
-#[derive(Clone)]
+/// A venue whose list has not been known for so long is down.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Last values of a shard: its number, the epoch that they were read for, and the rows by name.
+type LastRows = (u32, u64, Vec<(Symbol, Bytes)>);
+
+/// What one venue is made of.
+pub struct Parts {
+    /// The venue's id.
+    pub id: &'static str,
+    /// The connection that last values are read over.
+    pub nats: Nats,
+    /// The way of rows out.
+    pub outlet: Arc<Outlet>,
+    /// Who speaks of the shards.
+    pub feeds: Arc<Feeds>,
+    /// What clients want, where that decides what is carried.
+    pub demand: Option<Arc<Demand>>,
+    /// The sockets.
+    pub pool: Pool,
+    /// What the venue lists.
+    pub list: watch::Receiver<Arc<List>>,
+    /// The catalogue's keeper, at rest.
+    pub keeping: Keeping,
+    /// Who hears that something is done.
+    pub fleet: Handle,
+}
+
+/// One venue at work.
 pub struct VenueRun {
-    config: VenueConfig,
-    id: &'static str,
-    feed: Arc<Feed>,
-    nats: Nats,
-    ready: watch::Receiver<Ready>,
-    spawner: Spawner,
+    parts: Parts,
+    held: Held,
+    readings: FuturesUnordered<BoxFuture<'static, LastRows>>,
+    started: Instant,
 }
 
 impl VenueRun {
-    /// A venue that reports to `feed` and starts its sockets by `spawner`.
-    pub fn new(
-        config: VenueConfig,
-        feed: Arc<Feed>,
-        nats: Nats,
-        ready: watch::Receiver<Ready>,
-        spawner: Spawner,
-    ) -> Self {
-        Self { id: config.venue.id(), config, feed, nats, ready, spawner }
+    /// A venue that holds nothing.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, held: Held::default(), readings: FuturesUnordered::new(), started: Instant::now() }
     }
 
-    /// Carries the venue until the process is to drain.
+    /// Does what `orders` say until there are no more.
     ///
     /// # Errors
-    /// Only what no venue and no server can cause: no HTTP client can be built.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let token = self.spawner.token();
-        let Some(prepared) = token.run_until_cancelled(self.prepare()).await else { return Ok(()) };
-        let Some((rest, instruments, rows)) = prepared? else {
-            token.cancelled().await;
-            return Ok(());
-        };
-        let outlet = Arc::new(Outlet::new(&self.nats, self.ready.clone(), self.id, &instruments, &rows));
-        let (alive, mut links) = mpsc::channel(1);
-        self.open_links(&rest, &instruments, &outlet, &alive);
-        drop(alive);
-        let links_closed = async move {
-            token.cancelled().await;
-            // Nothing is ever sent: it ends when the last link has dropped its end.
-            links.recv().await;
-        };
-        tokio::select! {
-            () = outlet.run(links_closed) => {}
-            () = self.keep_catalogue(&instruments) => {}
+    /// None; the type is what tasks have.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<()> {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wanted = self.parts.demand.as_ref().map(|demand| demand.changes());
+        self.listed().await;
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.order(order).await,
+                    None => break,
+                },
+                Some((shard, epoch, rows)) = self.readings.next() => self.read(shard, epoch, &rows).await,
+                Ok(()) = self.parts.list.changed() => self.listed().await,
+                Some(Ok(())) = changed(&mut wanted) => self.ask_all().await,
+                _ = look.tick() => self.look().await,
+            }
         }
+        self.parts.keeping.stop().await;
         Ok(())
     }
+}
 
-    /// What is to be carried, with what was published of it before us; `None` if there is nothing.
-    async fn prepare(&self) -> anyhow::Result<Option<(Rest, Vec<Instrument>, Vec<Option<Bytes>>)>> {
-        let rest = Rest::of(self.config.venue, &self.config.rest_url).context("build the HTTP client")?;
-        let down = |reason: String| self.feed.without_sockets(FeedState::Down, reason);
-        let selection = &self.config.selection;
-        let with_volumes = selection.filter.top.is_some();
-        let failed = |error: &RestError| down(format!("instruments: {error}"));
-        let listing = discover_at_last(self.config.venue, &rest, with_volumes, failed).await?;
-        let Choice { chosen, unknown, .. } =
-            catalogue::choose(&listing, selection, &Named::default(), &BTreeSet::new());
-        let unknown: Vec<String> = unknown.into_iter().map(|unknown| unknown.name).collect();
-        if !unknown.is_empty() {
-            warn!(venue = self.id, symbols = unknown.join(","), "not traded at the venue, left out");
-        }
-        if chosen.is_empty() {
-            error!(venue = self.id, "none of the listed symbols is traded at the venue; it stays down");
-            down(format!("none of the listed symbols is traded: {}", unknown.join(", ")));
-            return Ok(None);
-        }
-        self.feed.without_sockets(FeedState::Connecting, "waiting for NATS".to_owned());
-        self.feed.carries(chosen.len());
-        streams::first(&mut self.ready.clone()).await?;
-        let rows = self.last_rows(&chosen).await?;
-        Ok(Some((rest, chosen, rows)))
-    }
-
-    async fn last_rows(&self, instruments: &[Instrument]) -> anyhow::Result<Vec<Option<Bytes>>> {
-        let topic = |instrument: &Instrument| Topic::new(self.id, instrument.symbol.as_str());
-        let topics = instruments.iter().map(topic).collect::<Result<Vec<_>, _>>()?;
-        loop {
-            match Snapshots::new(&self.nats).get(&topics).await {
-                Ok(rows) => {
-                    let found = rows.iter().flatten().count();
-                    info!(
-                        venue = self.id,
-                        symbols = topics.len(),
-                        found,
-                        "read the last values to go on from"
-                    );
-                    return Ok(rows);
-                }
-                Err(error) => warn!(venue = self.id, %error, "trying again"),
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    fn open_links(
-        &self,
-        rest: &Rest,
-        instruments: &[Instrument],
-        outlet: &Arc<Outlet>,
-        alive: &mpsc::Sender<()>,
-    ) {
-        let facts = self.config.venue.facts();
-        let gate = Arc::new(Gate::new(facts.connects));
-        for (number, symbols) in plan::sockets(instruments, facts).into_iter().enumerate() {
-            let link = Link {
-                venue: self.config.venue,
-                name: format!("{}/{number}", self.id),
-                symbols,
-                ws_url: self.config.ws_url.clone(),
-                rest: rest.clone(),
-                gate: Arc::clone(&gate),
-                outlet: Arc::clone(outlet),
-                reporter: self.feed.socket(),
-            };
-            let (token, alive) = (self.spawner.token(), alive.clone());
-            self.spawner.spawn(format!("link-{}", link.name), async move {
-                let _alive = alive;
-                link.run(token).await
-            });
-        }
-    }
-
-    /// Puts the instruments into the catalogue, again whenever NATS has come back.
-    async fn keep_catalogue(&self, instruments: &[Instrument]) {
-        let entries = catalogue::entries(self.id, instruments);
-        let catalogue = Catalogue::new(&self.nats);
-        let mut ready = self.ready.clone();
-        loop {
-            ready.mark_unchanged();
-            while let Err(error) = catalogue.put(self.id, &entries).await {
-                warn!(venue = self.id, %error, "cannot write the catalogue, trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-            if ready.changed().await.is_err() {
-                std::future::pending::<()>().await;
+impl VenueRun {
+    /// Tells the feeds how the sockets are, and the fleet which shards are warm.
+    async fn look(&mut self) {
+        let is_listed = !self.parts.list.borrow().is_empty();
+        self.parts.feeds.trouble(if is_listed { None } else { Some(self.trouble()) });
+        for shard in self.held.shards() {
+            let symbols = self.tell_feeds(shard);
+            let is_warm = is_listed && self.parts.pool.view().warm(&symbols);
+            let Some(Stage::Preparing { turn }) = self.held.stage_mut(shard) else { continue };
+            if let Some(turn) = turn.take_if(|_| is_warm) {
+                self.parts.fleet.warm(Post::shard(self.parts.id, shard), turn).await;
             }
         }
     }
+
+    /// Tells how the sockets of a shard's symbols are; gives the symbols.
+    fn tell_feeds(&self, shard: u32) -> Vec<u32> {
+        let symbols = self.held.numbers(shard);
+        self.parts.feeds.sockets(shard, self.parts.pool.view().summary(&symbols));
+        symbols
+    }
+
+    fn trouble(&self) -> (FeedState, String) {
+        let is_late = self.started.elapsed() >= LIST_PATIENCE;
+        let state = if is_late { FeedState::Down } else { FeedState::Connecting };
+        (state, "nobody has read the list of instruments yet".to_owned())
+    }
+}
+
+/// The next change, if there is anything to change.
+async fn changed(wanted: &mut Option<watch::Receiver<u64>>) -> Option<Result<(), watch::error::RecvError>> {
+    Some(wanted.as_mut()?.changed().await)
 }

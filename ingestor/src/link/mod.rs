@@ -4,7 +4,6 @@
 
 mod connect;
 mod drive;
-pub mod fixed;
 mod gate;
 mod state;
 mod tell;

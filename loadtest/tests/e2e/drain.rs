@@ -28,8 +28,12 @@ async fn newest(listener: Nats, mut ticks: Subscription) -> BTreeMap<Topic, Byte
 
 #[tokio::test]
 async fn sigterm_loses_no_client_and_no_row() {
-    let setup =
-        Setup { exchange: "--symbols 5 --rate 20", symbols: "all", edge: "--edge.drain_spread_seconds 1" };
+    let setup = Setup {
+        exchange: "--symbols 5 --rate 20",
+        symbols: "all",
+        edge: "--edge.drain_spread_seconds 1",
+        ..Setup::default()
+    };
     let mut stack = Stack::start(setup).await;
     let (nats, listener) = (stack.nats().await, stack.nats().await);
     let ticks = stack.ticks(&listener).await;

@@ -12,7 +12,12 @@ const SUBJECT: &str = "md.tick.binance.BTC=2FUSDT";
 
 #[tokio::test]
 async fn two_hundred_clients_are_one_subscription() {
-    let setup = Setup { exchange: "--symbols 2", symbols: "BTC/USDT", edge: "--edge.linger_seconds 1" };
+    let setup = Setup {
+        exchange: "--symbols 2",
+        symbols: "BTC/USDT",
+        edge: "--edge.linger_seconds 1",
+        ..Setup::default()
+    };
     let stack = Stack::start(setup).await;
     let join = async || {
         let mut client = stack.client().await;

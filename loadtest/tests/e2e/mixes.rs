@@ -79,7 +79,12 @@ const HELD: &str = "--threshold lost=0 --threshold disorder=0 --threshold duplic
 /// The steady ones get everything whatever the others do; slow ones are told, stalled ones are closed with 4000.
 #[tokio::test]
 async fn slow_and_stalled_clients_are_conflated_told_and_closed() {
-    let setup = Setup { exchange: "--symbols 3 --rate 100", symbols: "all", edge: "--edge.stall_seconds 2" };
+    let setup = Setup {
+        exchange: "--symbols 3 --rate 100",
+        symbols: "all",
+        edge: "--edge.stall_seconds 2",
+        ..Setup::default()
+    };
     let stack = Stack::start(setup).await;
     let words = format!(
         "--clients 10 --symbols all --mix steady=6,slow=2,stalled=2 --slow-rate 32KiB --duration 8s {HELD} \
@@ -108,7 +113,13 @@ async fn slow_and_stalled_clients_are_conflated_told_and_closed() {
 /// Across all their connections no client ever sees a `v` go back.
 #[tokio::test]
 async fn flapping_clients_come_back_where_they_were() {
-    let stack = Stack::start(Setup { exchange: "--symbols 4 --rate 20", symbols: "all", edge: "" }).await;
+    let stack = Stack::start(Setup {
+        exchange: "--symbols 4 --rate 20",
+        symbols: "all",
+        edge: "",
+        ..Setup::default()
+    })
+    .await;
     let words = format!(
         "--clients 30 --symbols all --per-client 5 --choice zipf:1.1 --mix steady=10,flapping=20 --flap-stay 300ms \
          --duration 5s {HELD} --threshold closed=0 --threshold connected=10"
@@ -128,6 +139,7 @@ async fn steady_clients_live_through_a_restart_of_the_edge() {
         exchange: "--symbols 3 --rate 10",
         symbols: "all",
         edge: "--edge.drain_spread_seconds 0",
+        ..Setup::default()
     })
     .await;
     let words = "--clients 20 --symbols all --reconnect --duration 60s --threshold lost=0 --threshold disorder=0 \
@@ -156,7 +168,13 @@ async fn steady_clients_live_through_a_restart_of_the_edge() {
 /// All four encodings are read, and hold the same.
 #[tokio::test]
 async fn rows_come_in_every_encoding() {
-    let stack = Stack::start(Setup { exchange: "--symbols 3 --rate 20", symbols: "all", edge: "" }).await;
+    let stack = Stack::start(Setup {
+        exchange: "--symbols 3 --rate 20",
+        symbols: "all",
+        edge: "",
+        ..Setup::default()
+    })
+    .await;
     for encoding in ["json", "array"] {
         for numbers in ["number", "string"] {
             let words = format!(

@@ -22,6 +22,7 @@ pub struct Setup<'a> {
     pub exchange: &'a str,
     /// `venues.*.symbols` of both venues.
     pub symbols: &'a str,
+    pub ingestor: &'a str,
     pub edge: &'a str,
 }
 
@@ -59,7 +60,8 @@ impl Stack {
         let words = format!("exchange --listen 127.0.0.1:0 {}", setup.exchange);
         let mut exchange = Program::spawn("tickwire-loadtest", &words, &scratch);
         exchange.ready().await;
-        let ingestor_words = ingestor_words(&nats, &exchange.admin(""), setup.symbols);
+        let words = ingestor_words(&nats, &exchange.admin(""), setup.symbols);
+        let ingestor_words = format!("{words} {}", setup.ingestor);
         let mut ingestor = Program::spawn("tickwire-ingestor", &ingestor_words, &scratch);
         let mut edge = Program::spawn("tickwire-edge", &edge_words(&nats, setup.edge), &scratch);
         ingestor.ready().await;
