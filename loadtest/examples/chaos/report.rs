@@ -85,8 +85,9 @@ impl Outcome {
 
     /// Whether nothing may be missing or come twice: where shards and sockets are handed over by plan.
     fn is_planned(&self) -> bool {
-        use Event::{Drain, Lifetime, Listing, Rolling, Start, Undisturbed};
-        matches!(self.kind, Undisturbed | Start | Drain | Listing | Lifetime | Rolling)
+        use Event::{Drain, Lifetime, Listing, Rolling, Silent, Start, Undisturbed};
+        // Of `silent` the time counts from when it is over.
+        matches!(self.kind, Undisturbed | Start | Drain | Listing | Lifetime | Rolling | Silent)
     }
 
     /// Names what does not hold.

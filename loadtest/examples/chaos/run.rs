@@ -103,13 +103,26 @@ impl<'a> Stage<'a> {
         let mut outcome = Outcome::new(event);
         if let Err(error) = self.try_play(event, &mut outcome).await {
             outcome.problems.push(format!("{error:#}"));
-            // Whatever comes next wants a market that moves; an exchange that does not answer fails that, too.
-            let _ = self.fleet.control("resume").await;
+            // Whatever comes next wants a whole fleet and a market that moves; where that does not come about, it fails, too.
+            let _ = self.mend().await;
         }
         outcome.took = begun.elapsed();
         outcome.judge();
         eprintln!("{}", outcome.line());
         outcome
+    }
+
+    /// Puts right what a failed event may have left.
+    async fn mend(&mut self) -> anyhow::Result<()> {
+        self.fleet.proxy.heal();
+        self.fleet.control("resume").await?;
+        for process in self.fleet.ingestors.iter_mut().chain(&mut self.fleet.edges) {
+            if process.has_ended() {
+                *process = process.launch.start()?;
+                process.ready().await?;
+            }
+        }
+        self.recovered().await
     }
 
     async fn try_play(&mut self, event: Event, outcome: &mut Outcome) -> anyhow::Result<()> {

@@ -47,6 +47,8 @@ pub struct Ticks {
     pub worst_symbol: Gap,
     /// The same for one shard: without a tick of any of its symbols.
     pub worst_shard: Gap,
+    /// Of the symbols with missed moves or ticks that came twice the first few: what they showed before and after.
+    pub flaws: Vec<String>,
     /// Symbols that are carried and had no tick since the mark.
     pub silent: Vec<String>,
 }
@@ -91,7 +93,11 @@ pub struct Observer {
     /// By venue and shard, like `binance/3`; places do not change.
     pulses: Vec<(String, Pulse)>,
     sums: Sums,
+    flaws: Vec<String>,
 }
+
+/// Flaws that are kept as examples.
+const FLAWS_MAX: usize = 10;
 
 impl Observer {
     /// Watches venues of so many shards each.
@@ -109,6 +115,7 @@ impl Observer {
     /// Counts from here on.
     pub fn mark(&mut self) {
         self.sums = Sums::default();
+        self.flaws.clear();
         self.mark_gaps();
     }
 
@@ -133,7 +140,13 @@ impl Observer {
         }
         let Some(seen) = self.seen.get_mut(&name) else { return };
         if seen.last.at_us.is_some() {
+            let before = self.sums;
             self.sums.compare(seen, row.v, number, payload);
+            let is_flaw = self.sums.missed > before.missed || self.sums.twice > before.twice;
+            if is_flaw && self.flaws.len() < FLAWS_MAX {
+                let [before, after] = [&seen.payload[..], payload].map(String::from_utf8_lossy);
+                self.flaws.push(format!("{name}: {before} then {after}"));
+            }
         }
         seen.last.beat(now_us);
         (seen.v, seen.number) = (row.v.max(seen.v), number.max(seen.number));
@@ -179,6 +192,7 @@ impl Observer {
         Ticks {
             worst_symbol: symbols.max().map(|(us, name)| gap(us, name)).unwrap_or_default(),
             worst_shard: shards.max().map(|(us, name)| gap(us, name)).unwrap_or_default(),
+            flaws: self.flaws.clone(),
             silent: self.own.keys().filter(|name| !since(name)).cloned().collect(),
         }
     }
