@@ -152,9 +152,9 @@ impl World {
         let (low, high) = (sums.iter().min().copied().unwrap_or(0), sums.iter().max().copied().unwrap_or(0));
         let (total, count) = (sums.iter().sum::<u64>(), sums.len() as u64);
         let even = sums.iter().all(|sum| (total * 90..=total * 110).contains(&(sum * count * 100)));
-        let heaviest = here.iter().zip(&sums).filter(|(_, sum)| **sum == high);
+        let mut heaviest = here.iter().zip(&sums).filter(|(_, sum)| **sum == high);
         let helps = |(node, _): (&&Node, &u64)| node.member.held().any(|post| weight(post) < high - low);
-        if even || !heaviest.map(helps).any(|helps| helps) {
+        if even || !heaviest.any(helps) {
             return Ok(());
         }
         Err(self.problem(&format!("work is uneven at rest: {sums:?}")))

@@ -14,6 +14,13 @@
 //! TICKWIRE_FLEET_SEEDS=100000 cargo test --release -p tickwire-ingestor --test fleet_sim -- many_seeds
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints its trace"
+)]
+
 mod bucket;
 mod check;
 mod market;
@@ -27,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 /// Seeds of a plain `cargo test`.
-const SEEDS_DEFAULT: u64 = 2_000;
+const SEEDS_DEFAULT: u64 = 3_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))

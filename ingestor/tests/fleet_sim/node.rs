@@ -108,8 +108,7 @@ impl Node {
 
     /// The process's own monotonic clock.
     pub fn mono(&self, now: Micros) -> Micros {
-        let drift = i64::try_from(now).unwrap() / 1_000_000 * self.drift_ppm
-            + i64::try_from(now).unwrap() % 1_000_000 * self.drift_ppm / 1_000_000;
+        let drift = now.cast_signed() * self.drift_ppm / 1_000_000;
         now.saturating_add_signed(drift) + self.mono_offset
     }
 

@@ -103,7 +103,7 @@ proptest! {
         for load in &loads {
             let able: BTreeSet<&Name> =
                 candidates.iter().filter(|c| c.venues.contains(&load.post.venue)).map(|c| &c.id).collect();
-            prop_assert_eq!(wishes.get(&load.post).is_some(), !able.is_empty());
+            prop_assert_eq!(wishes.contains_key(&load.post), !able.is_empty());
             prop_assert!(wishes.get(&load.post).is_none_or(|id| able.contains(id)));
         }
         let (mut candidates, mut again) = (candidates, settled(&loads, &wishes));
