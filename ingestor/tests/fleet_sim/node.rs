@@ -39,6 +39,7 @@ pub struct Node {
     pub session: u32,
     /// What the driver believes of the link.
     pub linked: bool,
+    pub linked_at: Micros,
     /// Rows in the socket's buffer while the link is cut.
     pub held_back: Vec<(Post, Row)>,
     pub reads: u64,
@@ -94,6 +95,7 @@ impl Node {
             cut_at: 0,
             session: 0,
             linked: false,
+            linked_at: 0,
             held_back: Vec::new(),
             reads: 0,
             read_seen: 0,

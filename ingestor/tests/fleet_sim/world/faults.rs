@@ -8,6 +8,9 @@ use super::{Input, World};
 use crate::node::Node;
 use crate::schedule::{Fault, MS};
 
+/// Nobody drains the last process before another one has seen the fleet.
+const SETTLED: Micros = 2 * SECOND;
+
 /// A drained process waits this long for others.
 const GRACE: Micros = 9 * SECOND;
 
@@ -112,10 +115,11 @@ impl World {
     }
 
     pub(super) fn drain(&mut self, place: usize) -> Result<(), String> {
-        let others =
-            self.nodes.iter().enumerate().filter(|(at, node)| *at != place && node.runs && !node.drained);
+        let settled = |node: &Node| self.is_sound(node) && node.linked_at + SETTLED < self.now;
+        let able = |node: &Node| settled(node) && !node.drained && self.posts.iter().all(|post| node.runs_venue(post));
+        let others = self.nodes.iter().enumerate().filter(|(at, node)| *at != place && able(node));
         let node = &self.nodes[place];
-        // Somebody must be left to carry.
+        // Somebody must be left who can carry everything.
         if !node.runs || node.drained || others.count() == 0 {
             return Ok(());
         }

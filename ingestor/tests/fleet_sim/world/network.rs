@@ -10,6 +10,9 @@ use crate::schedule::MS;
 /// The driver gives an unanswered write up after this.
 const WRITE_TIMEOUT: Micros = SECOND;
 
+/// A write that takes longer is a disturbance of its own.
+const LATE: Micros = 100 * MS;
+
 impl World {
     pub(super) fn delay(&mut self) -> Micros {
         let slow = self.lossy && self.rng.u8(..10) == 0;
@@ -52,6 +55,10 @@ impl World {
         let arrives = self.server_up && (self.reaches(from.0) || (on_its_way && self.rng.bool()));
         if !arrives || self.is_lost() {
             return;
+        }
+        if self.now > sent + LATE {
+            // It prolongs a lease that was as good as dead.
+            self.checks.calm_since = self.now;
         }
         let shown = String::from_utf8_lossy(&value).into_owned();
         let outcome = self.bucket.put(key.clone(), value, expected);

@@ -81,7 +81,7 @@ impl World {
             return self.to(at, address, Input::LinkBack);
         }
         node.session = self.session;
-        node.linked = true;
+        (node.linked, node.linked_at) = (true, self.now);
         let weights = self.weights.clone();
         node.member.weights(weights, mono);
         node.member.nats_back(mono);
