@@ -59,6 +59,8 @@ pub struct Feeds {
 #[derive(Debug, Default)]
 struct Inner {
     shards: BTreeMap<u32, Shard>,
+    /// Ours to the end, and nobody's after it.
+    left: BTreeMap<u32, Summary>,
     /// Why there is nothing to carry.
     trouble: Option<(FeedState, String)>,
 }
@@ -102,6 +104,13 @@ impl Feeds {
         if let Some(shard) = self.lock().shards.get_mut(&shard) {
             shard.owned = None;
         }
+    }
+
+    /// This shard was ours, and nobody takes it over: the last word of [`Feeds::run`] says so.
+    pub fn leave(&self, shard: u32) {
+        let mut inner = self.lock();
+        let sockets = inner.shards.remove(&shard).map(|shard| shard.sockets).unwrap_or_default();
+        inner.left.insert(shard, sockets);
     }
 
     /// This shard is neither ours nor being prepared.
@@ -152,7 +161,7 @@ impl Feeds {
     /// Says what is new, and what has not been said for a heartbeat.
     fn round(&self, now_ms: u64, mut say: impl FnMut(u32, &FeedStatus)) {
         let mut inner = self.lock();
-        let Inner { shards, trouble } = &mut *inner;
+        let Inner { shards, trouble, .. } = &mut *inner;
         let mut counts = BTreeMap::new();
         let mut symbols = 0;
         for (number, shard) in shards {
@@ -211,11 +220,18 @@ impl Feeds {
 
     fn goodbye(&self, now_ms: u64, say: impl Fn(u32, &FeedStatus)) {
         let mut inner = self.lock();
+        let mut left = std::mem::take(&mut inner.left);
         for (number, shard) in std::mem::take(&mut inner.shards) {
-            let Some(owned) = shard.owned.filter(|owned| owned.permit.is_open()) else { continue };
-            let status = self.status(number, &shard.sockets, None, &owned, now_ms);
+            if shard.owned.is_some_and(|owned| owned.permit.is_open()) {
+                left.insert(number, shard.sockets);
+            }
+        }
+        let FeedsConfig { shards, demand, .. } = self.config;
+        for (number, sockets) in left {
             let reason = Some("the ingestor is shutting down".to_owned());
-            say(number, &FeedStatus { state: FeedState::Down, since: now_ms, reason, ..status });
+            let (last_tick, symbols) = (self.ticks.last(number), judge::symbols(&sockets));
+            let state = FeedState::Down;
+            say(number, &FeedStatus { state, since: now_ms, last_tick, symbols, reason, shards, demand });
         }
     }
 

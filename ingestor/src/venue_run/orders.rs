@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::VenueRun;
 use super::held::{Change, Stage};
-use crate::fleet::{Order, Part, Post};
+use crate::fleet::{Order, Part, Post, Reason};
 use crate::outlet::{Fenced, HandOver, Outlet, SharedPermit};
 
 impl VenueRun {
@@ -45,7 +45,7 @@ impl VenueRun {
                 self.take_over(shard, epoch, permit, &rows).await;
             }
             Order::Release { post, turn } => self.offer(shard, post, turn).await,
-            Order::Stop { .. } => self.stop(shard).await,
+            Order::Stop { reason, .. } => self.stop(shard, reason).await,
         }
     }
 
@@ -128,9 +128,12 @@ impl VenueRun {
         self.parts.fleet.released(post, turn, rows).await;
     }
 
-    async fn stop(&mut self, shard: u32) {
+    async fn stop(&mut self, shard: u32, reason: Reason) {
         self.parts.outlet.stop(shard);
-        self.parts.feeds.stop(shard);
+        match reason {
+            Reason::Left => self.parts.feeds.leave(shard),
+            Reason::HandedOver | Reason::Lost | Reason::Cancelled => self.parts.feeds.stop(shard),
+        }
         let leave = self.held.drop(shard);
         self.tell_pool(Change { leave, want: Vec::new() }).await;
     }

@@ -51,6 +51,8 @@ impl Member {
             self.close(post);
             self.give(post, now);
             self.decide(now);
+        } else {
+            self.left(post, turn, now);
         }
     }
 

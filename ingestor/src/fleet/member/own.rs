@@ -94,6 +94,7 @@ impl Member {
             Stage::Held { lease, resume } => self.renewed(post, lease, resume, step),
             Stage::Releasing(giving) => self.renewed_while_releasing(post, giving, step, now),
             Stage::Giving(giving) => self.given(post, giving, step, now),
+            quitting @ Stage::Quitting { .. } => drop(self.own.insert(post.clone(), quitting)),
             Stage::Leaving(lease) => self.freed(post, &lease, step, now),
         }
     }
@@ -171,26 +172,48 @@ impl Member {
             Drain::No => {}
             Drain::Until(deadline) if now < deadline && !self.own.is_empty() => self.wake_at(deadline),
             _ => {
-                self.leave();
-                self.own.clear();
+                for (post, stage) in std::mem::take(&mut self.own) {
+                    if stage.is_held() || stage.is_preparing() {
+                        self.stop(post, Reason::Left);
+                    }
+                }
                 self.drain = Drain::Gone;
             }
         }
     }
 
-    /// Stops what is held; the leases are freed by the next writes.
+    /// Has the runtime stop what is held and write its last values; then the leases are freed.
     fn leave(&mut self) {
         self.drain = Drain::Leaving;
         for (post, stage) in std::mem::take(&mut self.own) {
             match stage {
-                Stage::Held { mut lease, .. } => {
-                    lease.due = 0;
-                    self.stop(post.clone(), Reason::Left);
-                    self.own.insert(post, Stage::Leaving(lease));
+                Stage::Held { lease, resume: false } => {
+                    let turn = self.next_number();
+                    self.acts.push(Act::Release { post: post.clone(), turn });
+                    self.own.insert(post, Stage::Quitting { lease, turn });
                 }
+                Stage::Held { lease, resume: true } => self.quit(post, lease),
                 Stage::Preparing(_) => self.stop(post, Reason::Cancelled),
                 other => drop(self.own.insert(post, other)),
             }
+        }
+    }
+
+    /// The runtime has stopped it: free for anybody.
+    fn quit(&mut self, post: Post, mut lease: Lease) {
+        lease.due = 0;
+        self.stop(post.clone(), Reason::Left);
+        self.own.insert(post, Stage::Leaving(lease));
+    }
+
+    /// The runtime has written the last values of a post that nobody asked for.
+    pub(super) fn left(&mut self, post: &Post, turn: u64, now: Micros) {
+        match self.own.remove(post) {
+            Some(Stage::Quitting { lease, turn: asked }) if asked == turn => {
+                self.quit(post.clone(), lease);
+                self.decide(now);
+            }
+            other => self.own.extend(other.map(|stage| (post.clone(), stage))),
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Stage {
     Releasing(Giving),
     /// The compare-and-swap that gives it away is under way.
     Giving(Giving),
+    /// Ours; we end, and the runtime writes the last values of it.
+    Quitting { lease: Lease, turn: u64 },
     /// The compare-and-swap that frees it is due or under way; we end.
     Leaving(Lease),
 }
@@ -54,7 +56,10 @@ impl Stage {
     pub fn lease(&self) -> Option<&Lease> {
         match self {
             Self::Preparing(_) => None,
-            Self::Taking { lease, .. } | Self::Held { lease, .. } | Self::Leaving(lease) => Some(lease),
+            Self::Taking { lease, .. }
+            | Self::Held { lease, .. }
+            | Self::Quitting { lease, .. }
+            | Self::Leaving(lease) => Some(lease),
             Self::Releasing(giving) | Self::Giving(giving) => Some(&giving.lease),
         }
     }
@@ -62,13 +67,16 @@ impl Stage {
     pub fn lease_mut(&mut self) -> Option<&mut Lease> {
         match self {
             Self::Preparing(_) => None,
-            Self::Taking { lease, .. } | Self::Held { lease, .. } | Self::Leaving(lease) => Some(lease),
+            Self::Taking { lease, .. }
+            | Self::Held { lease, .. }
+            | Self::Quitting { lease, .. }
+            | Self::Leaving(lease) => Some(lease),
             Self::Releasing(giving) | Self::Giving(giving) => Some(&mut giving.lease),
         }
     }
 
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Held { .. } | Self::Releasing(_) | Self::Giving(_))
+        matches!(self, Self::Held { .. } | Self::Releasing(_) | Self::Giving(_) | Self::Quitting { .. })
     }
 
     pub fn is_settled(&self) -> bool {
@@ -85,6 +93,6 @@ impl Stage {
 
     /// Whether work is counted as ours: what is on its way to us is not planned anew.
     pub fn counts_as_ours(&self) -> bool {
-        !matches!(self, Self::Leaving(_))
+        !matches!(self, Self::Quitting { .. } | Self::Leaving(_))
     }
 }
