@@ -283,15 +283,13 @@ fn a_smaller_limit_for_a_message_is_obeyed() {
     assert!(sim.rejected().is_empty());
 }
 
-#[test]
-fn a_silent_snapshot_is_asked_for_again_and_a_silent_ticker_is_legal() {
+/// The topics of ETH-BTC that are given up to be asked for again, when BTC-USDT speaks and of ETH-BTC only this comes.
+fn asked_again(heard: Option<&str>) -> Vec<String> {
     let mut sim = subscribed(&["BTC-USDT", "ETH-BTC"]);
-    let snapshot = |symbol: &str| {
-        SNAPSHOTS.lines().find(|frame| frame.contains(symbol)).expect("a recorded snapshot").to_owned()
-    };
-    sim.text(&snapshot("BTC-USDT"));
+    sim.text(SNAPSHOTS.lines().find(|frame| frame.contains("BTC-USDT")).expect("a recorded snapshot"));
+    heard.into_iter().for_each(|frame| sim.text(frame));
     let before = sim.sent.len();
-    for _ in 0..facts::FIRST_DATA / SECOND {
+    for _ in 0..=facts::FIRST_DATA / SECOND {
         sim.pass(SECOND);
         if sim.sent.last().is_some_and(|(_, frame)| frame["type"] == "ping") {
             sim.text(r#"{"id":"0","type":"pong"}"#);
@@ -299,10 +297,19 @@ fn a_silent_snapshot_is_asked_for_again_and_a_silent_ticker_is_legal() {
     }
     assert_eq!((sim.quiet(), sim.reconnect()), (vec![1], None));
     let asked = sim.sent[before..].iter().filter(|(_, frame)| frame["type"] == "unsubscribe");
-    assert_eq!(
-        asked.map(|(_, frame)| frame["topic"].clone()).collect::<Vec<_>>(),
-        ["/market/snapshot:ETH-BTC"]
-    );
+    asked.map(|(_, frame)| frame["topic"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_silent_symbol_is_asked_for_again_as_a_whole() {
+    assert_eq!(asked_again(None), ["/market/ticker:ETH-BTC", "/market/snapshot:ETH-BTC"]);
+}
+
+#[test]
+fn a_silent_snapshot_costs_no_ticker() {
+    let ticker = r#"{"type":"message","topic":"/market/ticker:ETH-BTC","subject":"trade.ticker","data":{"sequence":"1",
+        "price":"0.03","size":"1","bestBid":"0.03","bestBidSize":"1","bestAsk":"0.04","bestAskSize":"1","time":1}}"#;
+    assert_eq!(asked_again(Some(ticker)), ["/market/snapshot:ETH-BTC"]);
 }
 
 #[test]

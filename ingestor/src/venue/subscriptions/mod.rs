@@ -222,9 +222,13 @@ impl Subscriptions {
         let Some(entry) = self.table.get_mut(place) else { return };
         (entry.quiet_by, entry.quiet_times) = (None, entry.quiet_times.saturating_add(1));
         out.events.push(Event::Quiet { symbol: entry.index });
-        // Given up and, as it is wanted, asked for again.
-        if self.table.state(place, self.shape.watched) == State::On {
-            self.push(Unit { place, topic: self.shape.watched }, false);
+        // Where another topic speaks, asking for that one again would cost news.
+        let is_silent = !entry.live;
+        for topic in (0..self.shape.topics).filter(|topic| is_silent || *topic == self.shape.watched) {
+            // Given up and, as it is wanted, asked for again.
+            if self.table.state(place, topic) == State::On {
+                self.push(Unit { place, topic }, false);
+            }
         }
     }
 
