@@ -135,15 +135,20 @@ impl Client {
 
     /// Reads until a feed has this state.
     pub async fn feed(&mut self, feed: &str, state: &str) {
+        self.feed_any(feed, &[state]).await;
+    }
+
+    /// Reads until a feed has one of these states.
+    pub async fn feed_any(&mut self, feed: &str, states: &[&str]) {
         let reading = async {
-            while self.feeds.get(feed).is_none_or(|known| known != state) {
+            while self.feeds.get(feed).is_none_or(|known| !states.contains(&known.as_str())) {
                 if let Event::Closed(code) = self.event().await {
-                    panic!("closed with {code:?} before {feed} was {state}");
+                    panic!("closed with {code:?} before {feed} was {states:?}");
                 }
             }
         };
         if timeout(PATIENCE, reading).await.is_err() {
-            panic!("{feed} is not {state} in time, but {:?}", self.feeds);
+            panic!("{feed} is not {states:?} in time, but {:?}", self.feeds);
         }
     }
 

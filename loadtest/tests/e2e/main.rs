@@ -16,10 +16,15 @@ mod recording;
 mod stack;
 
 mod bad_input;
+mod chaos;
+mod demand;
 mod drain;
 mod fan_out;
+mod fleet;
+mod lists;
 mod load;
 mod mixes;
+mod names;
 mod outage;
 mod publish;
 mod replay;

@@ -35,6 +35,16 @@ pub struct Stack {
     pub scratch: Scratch,
 }
 
+/// Shards of both venues together.
+const ALL_SHARDS: u64 = 32;
+/// More than any process would have by chance, fewer than half.
+const GOOD_PART: u64 = 12;
+
+/// Where clients of this edge connect.
+pub fn stream_url(edge: &Program) -> String {
+    format!("{}/v1/stream", edge.urls[0].replace("http://", "ws://"))
+}
+
 /// Arguments of the ingestor: both venues, at this exchange.
 pub fn ingestor_words(nats: &NatsServer, exchange: &str, symbols: &str) -> String {
     let sockets = exchange.replace("http://", "ws://");
@@ -86,8 +96,34 @@ impl Stack {
         self.ingestor.ready().await;
     }
 
+    /// Starts one more ingestor, equal to the first.
+    pub async fn another_ingestor(&self) -> Program {
+        let mut ingestor = Program::spawn("tickwire-ingestor", &self.ingestor_words, &self.scratch);
+        ingestor.ready().await;
+        ingestor
+    }
+
+    /// Starts one more edge.
+    pub async fn another_edge(&self, more: &str) -> Program {
+        let mut edge = Program::spawn("tickwire-edge", &edge_words(&self.nats, more), &self.scratch);
+        edge.ready().await;
+        edge
+    }
+
+    /// Waits until a second ingestor carries a good part of all shards.
+    pub async fn shared_with(&self, second: &Program) {
+        let shards = async |ingestor: &Program| {
+            http::counter(&ingestor.admin("/metrics"), "tickwire_lease_shards").await
+        };
+        http::until("both ingestors carry shards", async || {
+            let both = [shards(&self.ingestor).await, shards(second).await];
+            both.iter().all(|held| *held >= GOOD_PART) && both.iter().sum::<u64>() == ALL_SHARDS
+        })
+        .await;
+    }
+
     pub fn stream_url(&self) -> String {
-        format!("{}/v1/stream", self.edge.urls[0].replace("http://", "ws://"))
+        stream_url(&self.edge)
     }
 
     pub async fn client(&self) -> Client {
