@@ -86,7 +86,7 @@ impl fmt::Display for Order {
 
 /// What the runtime has to say.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Warm { post: Post, turn: u64 },
     Released { post: Post, turn: u64, rows: Bytes },
     Weights(Vec<(Post, u64)>),
@@ -165,6 +165,16 @@ impl Handle {
     /// Symbols of posts; posts that are not named keep theirs. Waits while the fleet is busy.
     pub async fn weights(&self, weights: Vec<(Post, u64)>) {
         self.tell(Told::Weights(weights)).await;
+    }
+
+    /// A runtime's side without a fleet: the fences of these posts are open, and what is told comes out.
+    #[cfg(test)]
+    pub(crate) fn alone(posts: impl IntoIterator<Item = Post>) -> (Self, mpsc::Receiver<Told>) {
+        let (told, heard) = mpsc::channel(1_000);
+        let fences: BTreeMap<Post, Arc<Fence>> =
+            posts.into_iter().map(|post| (post, Arc::default())).collect();
+        fences.values().for_each(|fence: &Arc<Fence>| fence.extend(Micros::MAX));
+        (Self::new(Clock::start(), fences, told), heard)
     }
 
     pub(super) fn members_sender(&self) -> watch::Sender<u32> {

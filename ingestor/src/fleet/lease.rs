@@ -76,17 +76,17 @@ impl<V> Seen<V> {
         Self { revision: 0, value: None, since: now }
     }
 
-    /// Notes what a read showed; `read` is called if it is news. A replica that is behind shows an older revision:
-    /// that too starts the wait over, which errs on the safe side.
+    /// Notes what a read showed; `read` is called if it is news. A lower revision is old news from a replica that is
+    /// behind.
     pub fn note(&mut self, revision: u64, now: Micros, read: impl FnOnce() -> Option<V>) {
-        if self.revision != revision {
+        if revision > self.revision {
             *self = Self { revision, value: read(), since: now };
         }
     }
 
-    /// The bucket refused a write that expected this revision: whatever it is now, the next read is news.
+    /// Nothing is known any more: the bucket refused a write that expected this revision, or may be another one.
     pub fn forget(&mut self, now: Micros) {
-        *self = Self { revision: u64::MAX, value: None, since: now };
+        *self = Self::absent(now);
     }
 
     /// When its owner counts as dead, unless it changes.
@@ -205,7 +205,7 @@ impl Lease {
             return Step::Unknown;
         }
         if !self.look {
-            let news = revision > self.revision && !ours;
+            let news = !ours && revision > 0 && revision >= self.revision;
             return if news { Step::Lost } else { Step::Unknown };
         }
         if ours || revision == 0 {
@@ -217,12 +217,13 @@ impl Lease {
         }
     }
 
-    /// The link is lost: answers that still come prove nothing, and the next write is due once it is back.
+    /// The link is lost: answers that still come prove nothing. What is there once it is back must be looked at before
+    /// the next write, for a bucket that began anew counts revisions anew, and ours may be somebody else's by then.
     pub fn link_lost(&mut self) {
         if let Some(write) = &mut self.in_flight {
             write.void = true;
         }
-        (self.unanswered, self.due) = (true, 0);
+        (self.unanswered, self.look) = (true, true);
     }
 }
 
@@ -279,9 +280,8 @@ mod tests {
         let mut lease = sent(7);
         lease.link_lost();
         assert_eq!(lease.answered(Outcome::Stored(8), 1, &TIMES()), Step::Unknown);
-        lease.sent(2, 10, &TIMES());
-        assert_eq!(lease.answered(Outcome::Conflict, 20, &TIMES()), Step::Unknown);
-        assert!(lease.wants_look());
+        assert!(lease.wants_look(), "revision 7 may be another's now");
+        assert_eq!(lease.looked(7, Some(&"b.1".into()), 5), Step::Lost);
     }
 
     #[test]
@@ -291,6 +291,7 @@ mod tests {
         assert_eq!(lease.looked(6, Some(&"z".into()), 1), Step::Unknown, "a replica that is behind");
         assert_eq!(lease.looked(9, Some(&"b.1".into()), 1), Step::Lost);
         assert_eq!(lease.looked(9, None, 1), Step::Lost, "garbage over our key");
+        assert_eq!(lease.looked(8, Some(&"b.1".into()), 1), Step::Lost, "revisions began anew");
     }
 
     #[test]
@@ -302,6 +303,11 @@ mod tests {
         let dead = 1_000 + TIMES().dead_after();
         assert!(!seen.is_dead(&TIMES(), dead - 1) && seen.is_dead(&TIMES(), dead));
         seen.note(4, 3_000, || None);
-        assert_eq!(seen.since, 3_000, "any change is a sign of life");
+        assert_eq!((seen.revision, seen.since), (5, 1_000), "old news");
+        seen.note(6, 4_000, || None);
+        assert_eq!(seen.since, 4_000, "any change is a sign of life");
+        seen.forget(5_000);
+        seen.note(2, 6_000, || Some('c'));
+        assert_eq!((seen.value, seen.since), (Some('c'), 6_000), "revisions began anew");
     }
 }

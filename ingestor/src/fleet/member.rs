@@ -4,7 +4,7 @@
 //! Inputs are grouped by file: reading the bucket here, own leases in `own`, posts of others in `pull`, hand-over to
 //! others in `give`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -173,6 +173,7 @@ impl Member {
         self.fences.values().for_each(|fence| fence.close());
         self.me.link_lost();
         self.give_up_takes();
+        self.take_all_back();
         self.own.values_mut().filter_map(Stage::lease_mut).for_each(Lease::link_lost);
     }
 
@@ -180,6 +181,9 @@ impl Member {
     pub fn nats_back(&mut self, now: Micros) {
         self.connected = true;
         self.last_view = None;
+        // The bucket may be another one, whose revisions began anew.
+        self.seen.values_mut().for_each(|seen| seen.forget(now));
+        self.peers.values_mut().for_each(|seen| seen.revision = 0);
         self.acts.push(Act::Read);
         self.decide(now);
     }
@@ -216,19 +220,14 @@ impl Member {
     }
 
     fn note(&mut self, entries: &[Entry], now: Micros) {
-        let mut gone: BTreeSet<Post> = self.seen.keys().cloned().collect();
         for entry in entries {
             if let Some(id) = member_of_key(&entry.key) {
                 let seen = self.peers.entry(Name::from(id)).or_insert_with(|| Seen::absent(now));
                 seen.note(entry.revision, now, || MemberValue::read(&entry.value));
             } else if let Some(post) = Post::of_key(&entry.key) {
-                gone.remove(&post);
                 let seen = self.seen.entry(post).or_insert_with(|| Seen::absent(now));
                 seen.note(entry.revision, now, || LeaseValue::read(&entry.value));
             }
-        }
-        for (_, seen) in self.seen.iter_mut().filter(|(post, _)| gone.contains(*post)) {
-            seen.note(0, now, || None);
         }
         // A key that vanished is no word of its owner: it may have been lost with the bucket.
         let is_there = |id: &Name| entries.iter().any(|entry| member_of_key(&entry.key) == Some(id));

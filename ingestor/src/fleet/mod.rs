@@ -13,7 +13,7 @@
 //! | told | it does | it answers |
 //! | --- | --- | --- |
 //! | `Prepare{turn}` | subscribes the shard's symbols; publishes nothing, keeps the updates | `warm(post, turn)` when each symbol is acknowledged and has data, or waited its time |
-//! | `Publish{epoch, rows}` | applies the rows of the hand-over, then the kept updates that are newer, then goes on live | |
+//! | `Publish{epoch, rows}` | applies the rows of the hand-over, then the kept updates that are newer, then goes on live; where the owner before us published nothing itself, of kept updates the newest row only | |
 //! | `Carry{epoch}` | from idle or prepared: reads MD_LAST and goes on above it, subscribes, publishes what comes; of kept updates the newest row only, for nobody knows which were published. After `Release`: goes on from its own rows | |
 //! | `Release{turn}` | stops applying and publishing, flushes MD_LAST, keeps its subscriptions | `released(post, turn, rows)`: what was published last, so that an update that was not published counts as unknown; not before MD_LAST was read, if that is still to come |
 //! | `Stop{reason}` | forgets the shard and unsubscribes | |

@@ -60,6 +60,8 @@ pub struct Carrier {
     /// Ticks arrive in order.
     pub delivered_at: Micros,
     pub state: State,
+    /// A tick of this tenure, or of the one that handed over to it, was published: what came before is known.
+    pub sure: bool,
     pub flush_due: bool,
     pub last_kept_at: Micros,
 }

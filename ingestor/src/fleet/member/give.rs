@@ -97,6 +97,16 @@ impl Member {
         }
     }
 
+    /// The link is lost: whoever asked hears nothing more, and whether the lease was written shows in the bucket.
+    pub(super) fn take_all_back(&mut self) {
+        for (post, stage) in std::mem::take(&mut self.own) {
+            match stage {
+                Stage::Releasing(giving) | Stage::Giving(giving) => self.take_back(&post, giving),
+                other => drop(self.own.insert(post, other)),
+            }
+        }
+    }
+
     /// It was not given away for certain. A new write with our own name decides: once it is acknowledged, the one that
     /// gave it away can never land, and the runtime goes on.
     fn take_back(&mut self, post: &Post, giving: Giving) {

@@ -54,7 +54,8 @@ impl Member {
         let mut due = Vec::new();
         let mut next = self.renewal;
         for (post, stage) in &self.own {
-            if let Stage::Taking { lease, .. } | Stage::Held { lease, .. } | Stage::Leaving(lease) = stage
+            if let Stage::Taking { lease, .. } | Stage::Held { lease, .. } | Stage::Leaving { lease, .. } =
+                stage
                 && lease.is_idle()
             {
                 if lease.due <= now {
@@ -72,9 +73,13 @@ impl Member {
         let (ticket, weight) = (self.next_number(), self.weight(post));
         let owner = Name::clone(&self.config.id);
         let Some(stage) = self.own.get_mut(post) else { return };
-        let leaving = matches!(stage, Stage::Leaving(_));
+        let owner = if let Stage::Leaving { freeing, .. } = stage {
+            *freeing = true;
+            Name::default()
+        } else {
+            owner
+        };
         let Some(lease) = stage.lease_mut() else { return };
-        let owner = if leaving { Name::default() } else { owner };
         let value = LeaseValue { owner, nonce: Name::clone(&lease.nonce), weight };
         self.acts.push(write(lease, ticket, post.to_string(), value.to_bytes(), now, &self.config.times));
     }
@@ -95,7 +100,11 @@ impl Member {
             Stage::Releasing(giving) => self.renewed_while_releasing(post, giving, step, now),
             Stage::Giving(giving) => self.given(post, giving, step, now),
             quitting @ Stage::Quitting { .. } => drop(self.own.insert(post.clone(), quitting)),
-            Stage::Leaving(lease) => self.freed(post, &lease, step, now),
+            // That was a renewal of before.
+            Stage::Leaving { lease, freeing: false } if step != Step::Doubted && !lease.wants_look() => {
+                self.leave_one(post.clone(), lease, now);
+            }
+            Stage::Leaving { lease, .. } => self.freed(post, &lease, step, now),
         }
     }
 
@@ -156,7 +165,10 @@ impl Member {
             if now < deadline && pullable {
                 return self.wake_at(deadline);
             }
-            self.leave();
+            self.drain = Drain::Leaving;
+        }
+        if self.drain == Drain::Leaving {
+            self.leave(now);
             self.renew(now);
         }
         if self.drain == Drain::Leaving && self.own.is_empty() {
@@ -183,8 +195,7 @@ impl Member {
     }
 
     /// Has the runtime stop what is held and write its last values; then the leases are freed.
-    fn leave(&mut self) {
-        self.drain = Drain::Leaving;
+    fn leave(&mut self, now: Micros) {
         for (post, stage) in std::mem::take(&mut self.own) {
             match stage {
                 Stage::Held { lease, resume: false } => {
@@ -192,29 +203,35 @@ impl Member {
                     self.acts.push(Act::Release { post: post.clone(), turn });
                     self.own.insert(post, Stage::Quitting { lease, turn });
                 }
-                Stage::Held { lease, resume: true } => self.quit(post, lease),
+                Stage::Held { lease, resume: true } => self.quit(post, lease, now),
                 Stage::Preparing(_) => self.stop(post, Reason::Cancelled),
                 other => drop(self.own.insert(post, other)),
             }
         }
     }
 
-    /// The runtime has stopped it: free for anybody.
-    fn quit(&mut self, post: Post, mut lease: Lease) {
-        lease.due = 0;
+    /// The runtime has stopped it: free for anybody. One that is in doubt runs out by itself.
+    fn quit(&mut self, post: Post, lease: Lease, now: Micros) {
         self.stop(post.clone(), Reason::Left);
-        self.own.insert(post, Stage::Leaving(lease));
+        if !lease.wants_look() {
+            self.leave_one(post, lease, now);
+        }
     }
 
     /// The runtime has written the last values of a post that nobody asked for.
     pub(super) fn left(&mut self, post: &Post, turn: u64, now: Micros) {
         match self.own.remove(post) {
             Some(Stage::Quitting { lease, turn: asked }) if asked == turn => {
-                self.quit(post.clone(), lease);
+                self.quit(post.clone(), lease, now);
                 self.decide(now);
             }
             other => self.own.extend(other.map(|stage| (post.clone(), stage))),
         }
+    }
+
+    pub(super) fn leave_one(&mut self, post: Post, mut lease: Lease, now: Micros) {
+        lease.due = now;
+        self.own.insert(post, Stage::Leaving { lease, freeing: false });
     }
 
     fn has_taker(&self, post: &Post, now: Micros) -> bool {

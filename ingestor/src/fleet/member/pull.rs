@@ -232,11 +232,10 @@ impl Member {
     }
 
     pub(super) fn take_stored(&mut self, post: &Post, stage: Stage, step: Step, now: Micros) {
-        let Stage::Taking { mut lease, prepared } = stage else { return };
+        let Stage::Taking { lease, prepared } = stage else { return };
         match step {
             Step::Proven(_) if !matches!(self.drain, Drain::No | Drain::Until(_)) => {
-                lease.due = now;
-                self.own.insert(post.clone(), Stage::Leaving(lease));
+                self.leave_one(post.clone(), lease, now);
             }
             Step::Proven(sent) => {
                 self.open(post, sent);

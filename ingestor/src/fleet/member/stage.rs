@@ -23,7 +23,7 @@ pub(super) enum Stage {
     /// Ours; we end, and the runtime writes the last values of it.
     Quitting { lease: Lease, turn: u64 },
     /// The compare-and-swap that frees it is due or under way; we end.
-    Leaving(Lease),
+    Leaving { lease: Lease, freeing: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Stage {
             Self::Taking { lease, .. }
             | Self::Held { lease, .. }
             | Self::Quitting { lease, .. }
-            | Self::Leaving(lease) => Some(lease),
+            | Self::Leaving { lease, .. } => Some(lease),
             Self::Releasing(giving) | Self::Giving(giving) => Some(&giving.lease),
         }
     }
@@ -70,7 +70,7 @@ impl Stage {
             Self::Taking { lease, .. }
             | Self::Held { lease, .. }
             | Self::Quitting { lease, .. }
-            | Self::Leaving(lease) => Some(lease),
+            | Self::Leaving { lease, .. } => Some(lease),
             Self::Releasing(giving) | Self::Giving(giving) => Some(&mut giving.lease),
         }
     }
@@ -93,6 +93,6 @@ impl Stage {
 
     /// Whether work is counted as ours: what is on its way to us is not planned anew.
     pub fn counts_as_ours(&self) -> bool {
-        !matches!(self, Self::Quitting { .. } | Self::Leaving(_))
+        !matches!(self, Self::Quitting { .. } | Self::Leaving { .. })
     }
 }

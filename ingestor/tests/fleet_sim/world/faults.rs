@@ -116,7 +116,9 @@ impl World {
 
     pub(super) fn drain(&mut self, place: usize) -> Result<(), String> {
         let settled = |node: &Node| self.is_sound(node) && node.linked_at + SETTLED < self.now;
-        let able = |node: &Node| settled(node) && !node.drained && self.posts.iter().all(|post| node.runs_venue(post));
+        let able = |node: &Node| {
+            settled(node) && !node.drained && self.posts.iter().all(|post| node.runs_venue(post))
+        };
         let others = self.nodes.iter().enumerate().filter(|(at, node)| *at != place && able(node));
         let node = &self.nodes[place];
         // Somebody must be left who can carry everything.

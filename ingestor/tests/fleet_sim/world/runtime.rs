@@ -16,8 +16,14 @@ impl World {
     /// Gives when the exchange's ticks begin to come.
     pub(super) fn subscribe(&mut self, place: usize, post: &Post, state: State) -> Micros {
         let at = self.now + self.rng.u64(20 * MS..100 * MS);
-        let carrier =
-            Carrier { subscribed_at: at, delivered_at: at, state, flush_due: false, last_kept_at: 0 };
+        let carrier = Carrier {
+            subscribed_at: at,
+            delivered_at: at,
+            state,
+            sure: false,
+            flush_due: false,
+            last_kept_at: 0,
+        };
         self.nodes[place].carriers.insert(post.clone(), carrier);
         at
     }
@@ -59,15 +65,19 @@ impl World {
         self.say(|| format!("{} goes on with {post}", self.nodes[place].id));
         self.checks.seen.hand_overs += 1;
         let text = std::str::from_utf8(rows).unwrap();
-        let (v, tick) = text.split_once(' ').unwrap();
-        let row = Row { v: v.parse().unwrap(), tick: tick.parse().unwrap() };
+        let mut words = text.split(' ');
+        let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap();
+        let row = Row { v: number(), tick: number() };
+        let sure = number() == 1;
         let Some(carrier) = self.nodes[place].carriers.get_mut(post) else {
             return Err(self.problem(&format!("{post} goes on without being prepared")));
         };
         let State::Warming(kept) = std::mem::replace(&mut carrier.state, State::Live(row)) else {
             return Err(self.problem(&format!("{post} goes on and was not warming")));
         };
-        kept.into_iter().try_for_each(|tick| self.publish(place, post, tick))
+        carrier.sure = sure;
+        let unknown = if sure { 0 } else { kept.len().saturating_sub(1) };
+        kept.into_iter().skip(unknown).try_for_each(|tick| self.publish(place, post, tick))
     }
 
     /// Stops, with MD_LAST up to date; who has not read it yet goes on from what it says.
@@ -84,8 +94,10 @@ impl World {
     }
 
     pub(super) fn export(&self, place: usize, post: &Post) -> Bytes {
-        match self.nodes[place].carriers.get(post).map(|carrier| &carrier.state) {
-            Some(State::Released(row)) => Bytes::from(format!("{} {}", row.v, row.tick)),
+        match self.nodes[place].carriers.get(post) {
+            Some(Carrier { state: State::Released(row), sure, .. }) => {
+                Bytes::from(format!("{} {} {}", row.v, row.tick, u8::from(*sure)))
+            }
             _ => Bytes::new(),
         }
     }
@@ -129,6 +141,7 @@ impl World {
         }
         *row = Row { v: tickwire_common::row::next_version(row.v, wall), tick };
         let row = *row;
+        carrier.sure = true;
         let due = carrier.last_kept_at + LAST_EVERY;
         if due > self.now && !std::mem::replace(&mut carrier.flush_due, true) {
             let address = (place, node.life);
