@@ -8,6 +8,7 @@ mod orders;
 mod router;
 mod symbols;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +37,17 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A venue whose list has not been known for so long is down.
 const LIST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Last values of a shard: its number, the epoch that they were read for, and the rows by name.
-type LastRows = (u32, u64, Vec<(Symbol, Bytes)>);
+/// What was published of a shard before it came to us.
+#[derive(Debug)]
+struct Reading {
+    shard: u32,
+    /// The tenure that it is read for.
+    epoch: u64,
+    /// Of which symbols.
+    asked: BTreeSet<Symbol>,
+    /// The last value of each that has one.
+    rows: Vec<(Symbol, Bytes)>,
+}
 
 /// What one venue is made of.
 pub struct Parts {
@@ -65,7 +75,7 @@ pub struct Parts {
 pub struct VenueRun {
     parts: Parts,
     held: Held,
-    readings: FuturesUnordered<BoxFuture<'static, LastRows>>,
+    readings: FuturesUnordered<BoxFuture<'static, Reading>>,
     started: Instant,
 }
 
@@ -90,7 +100,7 @@ impl VenueRun {
                     Some(order) => self.order(order).await,
                     None => break,
                 },
-                Some((shard, epoch, rows)) = self.readings.next() => self.read(shard, epoch, &rows).await,
+                Some(reading) = self.readings.next() => self.read(reading).await,
                 Ok(()) = self.parts.list.changed() => self.listed().await,
                 Some(Ok(())) = changed(&mut wanted) => self.ask_all().await,
                 _ = look.tick() => self.look().await,
@@ -116,7 +126,7 @@ impl VenueRun {
         }
     }
 
-    /// Tells how the sockets of a shard's symbols are; gives the symbols.
+    /// Tells the feeds how the sockets of a shard's symbols are; gives the symbols.
     fn tell_feeds(&self, shard: u32) -> Vec<u32> {
         let symbols = self.held.numbers(shard);
         self.parts.feeds.sockets(shard, self.parts.pool.view().summary(&symbols));
@@ -134,3 +144,6 @@ impl VenueRun {
 async fn changed(wanted: &mut Option<watch::Receiver<u64>>) -> Option<Result<(), watch::error::RecvError>> {
     Some(wanted.as_mut()?.changed().await)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,12 @@
 //! questions; how often is the caller's.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
-use tickwire_common::backoff::Backoff;
 use tickwire_common::decimal::Decimal;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::rest::{Rest, RestError};
 use crate::venue::contract::{AnswerError, Instrument, Venue};
-
-/// Delays between attempts.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// What a venue lists at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,27 +52,4 @@ async fn volumes(venue: &dyn Venue, rest: &Rest) -> Result<HashMap<String, Decim
         return Err(AnswerError::Shape("no volume of anything".to_owned()).into());
     }
     Ok(turnovers.into_iter().map(|turnover| (turnover.key, turnover.quote_volume)).collect())
-}
-
-/// Asks until the venue answers; `failed` hears of each failure.
-///
-/// # Errors
-/// Only if the back-off's bounds were wrong.
-pub async fn discover_at_last(
-    venue: &dyn Venue,
-    rest: &Rest,
-    with_volumes: bool,
-    mut failed: impl FnMut(&RestError),
-) -> anyhow::Result<Listing> {
-    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX)?;
-    loop {
-        let error = match discover(venue, rest, with_volumes).await {
-            Ok(listing) => return Ok(listing),
-            Err(error) => error,
-        };
-        failed(&error);
-        let delay = backoff.next_delay().max(error.pause());
-        warn!(venue = venue.id(), %error, retry_seconds = delay.as_secs_f64(), "cannot read the instruments");
-        tokio::time::sleep(delay).await;
-    }
 }

@@ -3,12 +3,10 @@
 
 mod list;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_common::shard::shard_of;
-use tickwire_common::symbol::Symbol;
 use tickwire_nats::Nats;
 use tickwire_nats::catalogue::{Catalogue, CatalogueWatch, Instrument as Entry};
 use tokio::sync::watch;
@@ -16,23 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use list::{List, Listed, ShardChange};
+pub use list::{List, Listed};
 
 /// Chunks are written one after the other, and a symbol may move from one to another: changes are taken when nothing more
 /// has come for so long.
 const SETTLE: Duration = Duration::from_millis(250);
-
-/// Numbers of symbols. Grows with the symbols a venue ever lists while the process runs, which are few more than it
-/// lists at once.
-#[derive(Debug, Default)]
-struct Numbers(HashMap<(Symbol, String), u32>);
-
-impl Numbers {
-    fn of(&mut self, symbol: &Symbol, key: &str) -> Option<u32> {
-        let next = u32::try_from(self.0.len()).ok()?;
-        Some(*self.0.entry((symbol.clone(), key.to_owned())).or_insert(next))
-    }
-}
 
 /// Follows the catalogue for some venues.
 #[derive(Debug)]
@@ -40,67 +26,28 @@ pub struct Follower {
     venues: BTreeMap<String, Followed>,
 }
 
-#[derive(Debug)]
-struct Followed {
-    shards: u32,
-    numbers: Numbers,
-    list: watch::Sender<Arc<List>>,
-}
-
-impl Followed {
-    /// Takes what the catalogue has now; an entry whose symbol is none is left out.
-    fn take(&mut self, entries: &[Entry]) {
-        let mut by_symbol = BTreeMap::new();
-        let mut refused = 0;
-        for entry in entries {
-            let Some(listed) = self.listed(entry) else {
-                refused += 1;
-                continue;
-            };
-            by_symbol.insert(listed.symbol.clone(), Arc::new(listed));
-        }
-        if refused > 0 {
-            warn!(refused, "entries of the catalogue are no symbols and are left out");
-        }
-        let list = List { shards: self.shards, by_symbol };
-        self.list.send_if_modified(|known| {
-            let is_new = **known != list;
-            if is_new {
-                *known = Arc::new(list);
-            }
-            is_new
-        });
-    }
-
-    fn listed(&mut self, entry: &Entry) -> Option<Listed> {
-        let symbol = Symbol::new(&entry.symbol).ok()?;
-        let key = entry.aliases.first().unwrap_or(&entry.symbol).clone();
-        let index = self.numbers.of(&symbol, &key)?;
-        let shard = shard_of(symbol.as_str(), self.shards);
-        Some(Listed { index, symbol, key, shard })
-    }
-}
+/// Into how many shards a venue is parted, and its list.
+type Followed = (u32, watch::Sender<Arc<List>>);
 
 impl Follower {
     /// Follows these venues, each parted into so many shards. Their lists are empty until something is known.
     pub fn new<'a>(venues: impl IntoIterator<Item = (&'a str, u32)>) -> Self {
         let followed = |(id, shards): (&str, u32)| {
-            let (list, _) = watch::channel(Arc::new(List { shards, by_symbol: BTreeMap::new() }));
-            (id.to_owned(), Followed { shards, numbers: Numbers::default(), list })
+            (id.to_owned(), (shards, watch::Sender::new(Arc::new(List::new(shards, &[])))))
         };
         Self { venues: venues.into_iter().map(followed).collect() }
     }
 
     /// The list of a venue as it is and will be; `None` for a venue that is not followed.
     pub fn list(&self, venue: &str) -> Option<watch::Receiver<Arc<List>>> {
-        self.venues.get(venue).map(|followed| followed.list.subscribe())
+        self.venues.get(venue).map(|(_, list)| list.subscribe())
     }
 
     /// Follows until `token` is cancelled.
     ///
     /// # Errors
     /// None; the type is what tasks have.
-    pub async fn run(mut self, nats: Nats, token: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, nats: Nats, token: CancellationToken) -> anyhow::Result<()> {
         let following = async {
             if let Ok(watch) = Catalogue::new(&nats).watch().await {
                 self.follow(watch).await;
@@ -112,7 +59,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn follow(&mut self, mut watch: CatalogueWatch) {
+    async fn follow(&self, mut watch: CatalogueWatch) {
         let mut waiting: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         let mut settled = Instant::now();
         loop {
@@ -133,10 +80,23 @@ impl Follower {
         }
     }
 
-    fn take(&mut self, venue: &str, entries: &[Entry]) {
-        if let Some(followed) = self.venues.get_mut(venue) {
-            followed.take(entries);
-            info!(venue, symbols = entries.len(), "the catalogue lists");
+    /// Takes what the catalogue has of a venue now; told only if it is something else.
+    fn take(&self, venue: &str, entries: &[Entry]) {
+        let Some((shards, known)) = self.venues.get(venue) else { return };
+        let list = List::new(*shards, entries);
+        let (symbols, left_out) = (list.len(), entries.len() - list.len());
+        if left_out > 0 {
+            warn!(venue, left_out, "entries of the catalogue are no symbols, or come twice");
+        }
+        let is_new = known.send_if_modified(|known| {
+            let is_new = **known != list;
+            if is_new {
+                *known = Arc::new(list);
+            }
+            is_new
+        });
+        if is_new {
+            info!(venue, symbols, "the catalogue lists");
         }
     }
 }

@@ -5,35 +5,33 @@
 //!
 //! An entry is what is needed to subscribe: the canonical symbol and, as its first alias, the venue's own key.
 
-pub mod discover;
+mod discover;
 
-pub mod choose;
+mod choose;
 mod faults;
 mod hint;
 mod order;
 
-pub mod ledger;
+mod ledger;
 
-pub mod lists;
+mod lists;
 
-pub mod keeper;
+mod keeper;
 
-pub mod follow;
+mod follow;
 
-pub mod start;
+mod start;
 
 use tickwire_nats::catalogue::Instrument as Entry;
 
 use crate::venue::contract::Instrument;
 
-pub use choose::{Choice, choose};
-pub use discover::Listing;
-pub use follow::{Follower, List, Listed, ShardChange};
+pub use follow::{Follower, List, Listed};
 pub use keeper::Keeper;
 pub use start::{Refused, check_start};
 
 /// The catalogue's entries of these instruments; the venue's own key is the first alias.
-pub fn entries(venue: &str, instruments: &[Instrument]) -> Vec<Entry> {
+fn entries(venue: &str, instruments: &[Instrument]) -> Vec<Entry> {
     let entry = |instrument: &Instrument| Entry {
         venue: venue.to_owned(),
         symbol: instrument.symbol.to_string(),

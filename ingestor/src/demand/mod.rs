@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub use table::{Heard, Table, WANTED_MAX};
+use table::{Heard, Table};
 
 /// How long a symbol is carried after its last want ended, unless the configuration says otherwise.
 pub const LINGER: Duration = Duration::from_secs(30);
@@ -91,8 +91,7 @@ impl Demand {
                 changed = link.changed() => return changed.map_err(|_| LinkError::Closed),
                 symbols = heard.next() => self.hear(symbols.ok_or(LinkError::Closed)?),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
-                    let gone = self.lock().expire(Instant::now());
-                    self.tell(gone);
+                    self.expire(Instant::now());
                 }
             }
         }
@@ -105,6 +104,12 @@ impl Demand {
             warn!(venue = self.venue, refused, "more is wanted than fits; what is new is refused");
         }
         self.tell(new);
+    }
+
+    /// Forgets what is wanted no more at `now`.
+    pub(crate) fn expire(&self, now: Instant) {
+        let gone = self.lock().expire(now);
+        self.tell(gone);
     }
 
     fn hold_all(&self) {

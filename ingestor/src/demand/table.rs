@@ -8,11 +8,11 @@ use tickwire_common::symbol::Symbol;
 use tickwire_common::want::WANT_LINGER_MS;
 
 /// Most symbols that are wanted of one venue. The largest venues list some 3,000; anyone may publish wants.
-pub const WANTED_MAX: usize = 50_000;
+const WANTED_MAX: usize = 50_000;
 
 /// The wanted symbols of one venue, by shard.
 #[derive(Debug)]
-pub struct Table {
+pub(super) struct Table {
     shards: u32,
     max: usize,
     /// How long a symbol stays after it was last heard.
@@ -31,16 +31,16 @@ struct Wanted {
 
 /// What a message changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heard {
+pub(super) struct Heard {
     /// How many symbols were not wanted before.
-    pub new: usize,
+    pub(super) new: usize,
     /// How many were refused, because the table is full.
-    pub refused: usize,
+    pub(super) refused: usize,
 }
 
 impl Table {
     /// Nothing wanted. A symbol stays for as long as its want holds and `linger` after it.
-    pub fn new(shards: u32, linger: Duration) -> Self {
+    pub(super) fn new(shards: u32, linger: Duration) -> Self {
         Self::with_max(shards, linger, WANTED_MAX)
     }
 
@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// These symbols are wanted. A full table keeps what it has and refuses what is new.
-    pub fn hear(&mut self, symbols: impl IntoIterator<Item = Symbol>, now: Instant) -> Heard {
+    pub(super) fn hear(&mut self, symbols: impl IntoIterator<Item = Symbol>, now: Instant) -> Heard {
         let mut heard = Heard::default();
         let until = now + self.hold;
         for symbol in symbols {
@@ -75,7 +75,7 @@ impl Table {
     }
 
     /// Drops what is wanted no more: how many.
-    pub fn expire(&mut self, now: Instant) -> usize {
+    pub(super) fn expire(&mut self, now: Instant) -> usize {
         let mut gone = 0;
         while let Some((look, symbol)) = self.looks.pop_first() {
             if look > now {
@@ -98,34 +98,24 @@ impl Table {
     }
 
     /// Nobody could be heard until now: every want holds as if it had just been heard.
-    pub fn hold_all(&mut self, now: Instant) {
+    pub(super) fn hold_all(&mut self, now: Instant) {
         let until = now + self.hold;
         self.wanted.values_mut().for_each(|wanted| wanted.until = wanted.until.max(until));
     }
 
     /// When to call [`Table::expire`] next; `None` while nothing is wanted.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.looks.first().map(|(look, _)| *look)
     }
 
     /// The wanted symbols of a shard.
-    pub fn of_shard(&self, shard: u32) -> impl Iterator<Item = &Symbol> {
+    pub(super) fn of_shard(&self, shard: u32) -> impl Iterator<Item = &Symbol> {
         self.by_shard.get(&shard).into_iter().flatten()
     }
 
-    /// Whether a symbol is wanted.
-    pub fn wants(&self, symbol: &Symbol) -> bool {
-        self.wanted.contains_key(symbol)
-    }
-
     /// How many symbols are wanted.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.wanted.len()
-    }
-
-    /// Whether nothing is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
     }
 }
 
@@ -150,7 +140,7 @@ mod tests {
         assert_eq!(table.hear([symbol(1)], repeat), Heard::default());
         assert_eq!((table.next_deadline(), table.expire(start + HOLD)), (Some(start + HOLD), 0));
         assert_eq!(table.next_deadline(), Some(repeat + HOLD));
-        assert_eq!((table.expire(repeat + HOLD), table.is_empty()), (1, true));
+        assert_eq!((table.expire(repeat + HOLD), table.len()), (1, 0));
         assert_eq!((table.next_deadline(), table.of_shard(0).count()), (None, 0));
     }
 
@@ -160,7 +150,7 @@ mod tests {
         table.hear([symbol(1)], start);
         let back = start + 10 * HOLD;
         table.hold_all(back);
-        assert_eq!((table.expire(back), table.wants(&symbol(1))), (0, true));
+        assert_eq!((table.expire(back), table.len()), (0, 1));
         assert_eq!(table.expire(back + HOLD), 1);
     }
 
@@ -168,7 +158,7 @@ mod tests {
     fn a_full_table_keeps_what_it_has() {
         let (mut table, start) = (Table::with_max(4, LINGER, 2), Instant::now());
         assert_eq!(table.hear([1, 2, 3, 1].map(symbol), start), Heard { new: 2, refused: 1 });
-        assert_eq!((table.wants(&symbol(3)), table.len()), (false, 2));
+        assert_eq!((table.expire(start + HOLD), table.len()), (2, 0), "the first two");
     }
 
     proptest! {

@@ -29,7 +29,7 @@ pub(super) type Socket = MaybeTlsStream<TcpStream>;
 
 /// Why a socket could not be opened. All of it may be better later.
 #[derive(Debug, Error)]
-pub enum ConnectError {
+pub(super) enum ConnectError {
     /// The venue gave no address.
     #[error("ask for the socket's address: {0}")]
     Invitation(#[from] RestError),
@@ -43,7 +43,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// The reason to count it under.
-    pub fn reason(&self) -> Reason {
+    pub(super) fn reason(&self) -> Reason {
         if let Self::Invitation(_) = self { Reason::Invitation } else { Reason::Connect }
     }
 }

@@ -20,13 +20,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use connect::ConnectError;
 pub use gate::{Budget, Gate, Taken};
 pub use state::{Retire, SocketState, SocketView, Summary, SymbolState};
 pub use view::{MOVE_PATIENCE, View, WARM_AFTER_ACK};
 
 use crate::rest::Rest;
 use crate::venue::contract::{Reason, Update, Venue};
+use connect::ConnectError;
 use drive::{Drive, Ended};
 
 /// Ceiling of the first wait before a new socket: prices should be back at once after a single cut.

@@ -38,7 +38,6 @@ mod way;
 
 use self::core::Core;
 use self::counts::Counts;
-use self::registry::Entry;
 use self::way::Moment;
 
 pub use self::hand_over::{HAND_OVER_BYTES_MAX, HandOver, HandOverError, Handed};
@@ -89,11 +88,6 @@ impl Outlet {
         let changes = self.with(|core| core.list(names, Instant::now()));
         self.counts.unnumbered(changes.refused);
         changes
-    }
-
-    /// The listed symbols of a shard.
-    pub fn symbols_of(&self, shard: u32) -> Vec<Numbered> {
-        self.lock().registry().of_shard(shard).map(Entry::numbered).collect()
     }
 
     /// The number of a listed symbol.

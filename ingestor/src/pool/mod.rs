@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use budget::FleetBudget;
-pub use pack::{Act, Packer, SocketId};
 
 use crate::link::{Gate, Route, Sink, View};
 use crate::rest::Rest;
 use crate::venue::contract::{Carried, Venue};
+use pack::Packer;
 
 /// Commands that wait for the pool. A full queue holds its sender up; nothing is dropped.
 const COMMANDS_MAX: usize = 64;
@@ -75,8 +75,8 @@ impl Pool {
         Self { commands, view }
     }
 
-    /// Carries these symbols from now on. An index always has the same key; one that is carried already stays as it is.
-    /// Waits while the pool is busy; a pool that has ended wants nothing.
+    /// Carries these symbols from now on; one that is carried already stays as it is, so it has to leave before it comes
+    /// with another key. Waits while the pool is busy; a pool that has ended wants nothing.
     pub async fn want(&self, symbols: Vec<Carried>) {
         self.send(Command::Want(symbols)).await;
     }

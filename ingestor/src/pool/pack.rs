@@ -214,11 +214,6 @@ impl Packer {
         sockets.map(|(id, socket)| (*id, socket.symbols.iter().filter_map(way).collect())).collect()
     }
 
-    /// The socket that carries a symbol now.
-    pub fn home(&self, symbol: u32) -> Option<SocketId> {
-        self.homes.get(&symbol).map(|home| home.at)
-    }
-
     /// How many symbols are carried.
     pub fn symbols(&self) -> usize {
         self.homes.len()

@@ -1,6 +1,7 @@
 //! Which symbols the venue's shards are to carry, as the list and the demand change, and what was published of them before
 //! they came to us.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use tickwire_nats::{Bytes, Nats};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::VenueRun;
 use super::held::{Change, Stage};
+use super::{Reading, VenueRun};
 use crate::catalogue::Listed;
 use crate::fleet::Post;
-use crate::outlet::Numbered;
+use crate::outlet::{Numbered, Outlet, SharedPermit};
 use crate::venue::contract::Carried;
 
 /// Pause before last values are read again; that fails only while NATS is away.
@@ -23,26 +24,45 @@ const RETRY: Duration = Duration::from_millis(200);
 impl VenueRun {
     /// Reads the last values of these symbols of a shard of ours.
     pub(super) fn start_reading(&mut self, shard: u32, epoch: u64, symbols: Vec<Symbol>) {
+        self.read_on(Reading { shard, epoch, asked: BTreeSet::new(), rows: Vec::new() }, symbols);
+    }
+
+    fn read_on(&mut self, mut reading: Reading, symbols: Vec<Symbol>) {
         let (nats, id) = (self.parts.nats.clone(), self.parts.id);
-        self.readings.push(Box::pin(async move { (shard, epoch, last_rows(&nats, id, symbols).await) }));
+        self.readings.push(Box::pin(async move {
+            reading.asked.extend(symbols.iter().cloned());
+            reading.rows.extend(last_rows(&nats, id, symbols).await);
+            reading
+        }));
     }
 
     /// The last values are there, unless something else came of the shard meanwhile.
-    pub(super) async fn read(&mut self, shard: u32, read: u64, rows: &[(Symbol, Bytes)]) {
-        let rows = rows.iter().map(|(symbol, row)| (symbol.as_str(), row.as_ref()));
+    pub(super) async fn read(&mut self, reading: Reading) {
+        let shard = reading.shard;
         match self.held.stage(shard).cloned() {
-            Some(Stage::Reading { epoch, permit, release }) if epoch == read => {
-                self.publish(shard, epoch, permit, |outlet, permit| outlet.carry(shard, rows, permit));
+            Some(Stage::Reading { epoch, permit, release }) if epoch == reading.epoch => {
+                let unread = self.unread(&reading);
+                if !unread.is_empty() {
+                    return self.read_on(reading, unread);
+                }
+                self.publish(shard, epoch, permit, |outlet, permit| carry(outlet, &reading, permit));
                 if let Some(turn) = release {
                     self.release(shard, Post::shard(self.parts.id, shard), turn).await;
                 }
             }
             // Of symbols that were listed since.
-            Some(Stage::Carried { epoch, permit }) if epoch == read => {
-                self.parts.outlet.carry(shard, rows, permit);
+            Some(Stage::Carried { epoch, permit }) if epoch == reading.epoch => {
+                carry(&self.parts.outlet, &reading, permit);
             }
             _ => {}
         }
+    }
+
+    /// What was listed while the others were read, as all is where a shard comes to us before the first list does.
+    fn unread(&self, reading: &Reading) -> Vec<Symbol> {
+        let list = self.parts.list.borrow();
+        let listed = list.of_shard(reading.shard).map(|listed| &listed.symbol);
+        listed.filter(|symbol| !reading.asked.contains(symbol)).cloned().collect()
     }
 
     /// The venue lists something else: numbers and weights first, then what is asked for.
@@ -101,6 +121,11 @@ impl VenueRun {
             self.parts.pool.want(change.want).await;
         }
     }
+}
+
+fn carry(outlet: &Outlet, reading: &Reading, permit: SharedPermit) {
+    let rows = reading.rows.iter().map(|(symbol, row)| (symbol.as_str(), row.as_ref()));
+    outlet.carry(reading.shard, rows, permit);
 }
 
 /// The last values of these symbols of venue `id`, those that there are. Tries until NATS answers.

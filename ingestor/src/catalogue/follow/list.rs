@@ -1,51 +1,47 @@
-//! What one venue carries, parted into shards, and how one list differs from another.
+//! What one venue carries, parted into shards.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use tickwire_common::shard::shard_of;
 use tickwire_common::symbol::Symbol;
-
-use crate::venue::contract::Carried;
+use tickwire_nats::catalogue::Instrument as Entry;
 
 /// A symbol of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its number in this process, dense from 0. Never another symbol's; a symbol that comes back has it again.
-    pub index: u32,
     /// Canonical symbol.
     pub symbol: Symbol,
-    /// The venue's own key: the first alias of the catalogue's entry.
+    /// The venue's own key: the first alias of the catalogue's entry, or the symbol where there is none.
     pub key: String,
     /// Its shard.
     pub shard: u32,
 }
 
 impl Listed {
-    /// What a session needs of it.
-    pub fn carried(&self) -> Carried {
-        Carried { index: self.index, key: self.key.clone() }
+    /// `None` for an entry whose symbol is none.
+    fn of(entry: &Entry, shards: u32) -> Option<Self> {
+        let symbol = Symbol::new(&entry.symbol).ok()?;
+        let key = entry.aliases.first().unwrap_or(&entry.symbol).clone();
+        let shard = shard_of(symbol.as_str(), shards);
+        Some(Self { symbol, key, shard })
     }
 }
 
 /// What one venue carries, as far as this process knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct List {
-    pub(super) shards: u32,
-    pub(super) by_symbol: BTreeMap<Symbol, Arc<Listed>>,
-}
-
-/// What changed in one shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardChange {
-    /// The shard.
-    pub shard: u32,
-    /// Symbols that went. Apply before `added`: a symbol whose key changed is in both, under two numbers.
-    pub removed: Vec<Arc<Listed>>,
-    /// Symbols that came.
-    pub added: Vec<Arc<Listed>>,
+    shards: u32,
+    by_symbol: BTreeMap<Symbol, Listed>,
 }
 
 impl List {
+    /// What these entries of the catalogue say, in so many shards. Entries whose symbol is none are left out; of a symbol
+    /// that comes twice, the last entry counts.
+    pub fn new(shards: u32, entries: &[Entry]) -> Self {
+        let listed = entries.iter().filter_map(|entry| Listed::of(entry, shards));
+        Self { shards, by_symbol: listed.map(|listed| (listed.symbol.clone(), listed)).collect() }
+    }
+
     /// How many symbols there are.
     pub fn len(&self) -> usize {
         self.by_symbol.len()
@@ -56,23 +52,18 @@ impl List {
         self.by_symbol.is_empty()
     }
 
-    /// Into how many shards it is parted.
-    pub fn shards(&self) -> u32 {
-        self.shards
-    }
-
     /// The symbol of this canonical name.
-    pub fn get(&self, symbol: &Symbol) -> Option<&Arc<Listed>> {
+    pub fn get(&self, symbol: &Symbol) -> Option<&Listed> {
         self.by_symbol.get(symbol)
     }
 
     /// All symbols, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Listed>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Listed> {
         self.by_symbol.values()
     }
 
     /// The symbols of one shard, by name.
-    pub fn of_shard(&self, shard: u32) -> impl Iterator<Item = &Arc<Listed>> {
+    pub fn of_shard(&self, shard: u32) -> impl Iterator<Item = &Listed> {
         self.iter().filter(move |listed| listed.shard == shard)
     }
 
@@ -85,22 +76,5 @@ impl List {
             }
         }
         weights
-    }
-
-    /// What turns `before` into this, by shard; shards without a change are left out.
-    pub fn changes_from(&self, before: &Self) -> Vec<ShardChange> {
-        let mut changes: BTreeMap<u32, ShardChange> = BTreeMap::new();
-        let none = |shard| ShardChange { shard, removed: Vec::new(), added: Vec::new() };
-        for gone in before.without(self) {
-            changes.entry(gone.shard).or_insert_with(|| none(gone.shard)).removed.push(Arc::clone(gone));
-        }
-        for new in self.without(before) {
-            changes.entry(new.shard).or_insert_with(|| none(new.shard)).added.push(Arc::clone(new));
-        }
-        changes.into_values().collect()
-    }
-
-    fn without(&self, other: &Self) -> impl Iterator<Item = &Arc<Listed>> {
-        self.iter().filter(|listed| other.by_symbol.get(&listed.symbol) != Some(*listed))
     }
 }
