@@ -3,20 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tickwire_common::time::now_ms;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod known;
+
+use known::{Known, Stage};
+pub use known::{MOVE_PATIENCE, WARM_AFTER_ACK};
+
 use super::state::{Retire, SocketState, SocketView, Summary, SymbolState};
-
-/// A subscription that was acknowledged this long ago counts as warm without data: an illiquid symbol may stay silent
-/// for minutes.
-pub const WARM_AFTER_ACK: Duration = Duration::from_secs(3);
-
-/// How long a move waits for data on the new socket where the old one brings some.
-pub const MOVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The shared view of one venue's sockets.
 #[derive(Debug)]
@@ -31,34 +28,6 @@ struct Inner {
     sockets: BTreeMap<u32, SocketView>,
     /// Socket and symbol that were told to have no place; looked through when somebody asks.
     full: BTreeSet<(u32, u32)>,
-}
-
-#[derive(Debug)]
-struct Known {
-    /// One, or two while it moves.
-    homes: Vec<Home>,
-    since_ms: u64,
-    lost_ms: Option<u64>,
-    reason: Option<&'static str>,
-}
-
-#[derive(Debug)]
-struct Home {
-    socket: u32,
-    stage: Stage,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Asked,
-    /// Brings data, though not all of it was acknowledged.
-    Early,
-    Acked(Instant),
-    Live,
-    /// By the venue.
-    Rejected,
-    /// Not on this socket.
-    Full,
 }
 
 impl Default for View {
@@ -115,10 +84,9 @@ impl View {
         let mut first = Vec::new();
         for symbol in symbols {
             let known = inner.symbols.entry(*symbol).or_insert_with(|| Known::new(since_ms));
-            if known.homes.is_empty() {
+            if known.add(socket) {
                 first.push(*symbol);
             }
-            known.homes.push(Home { socket, stage: Stage::Asked });
         }
         first
     }
@@ -135,10 +103,7 @@ impl View {
     pub(crate) fn remove_socket(&self, socket: u32) {
         let mut inner = self.lock();
         inner.sockets.remove(&socket);
-        inner.symbols.retain(|_, known| {
-            known.homes.retain(|home| home.socket != socket);
-            !known.homes.is_empty()
-        });
+        inner.symbols.retain(|_, known| !known.leave(socket));
     }
 
     /// Whether all that is on its way from a socket to others has arrived: the new one brings data, or it was
@@ -172,11 +137,7 @@ impl View {
         let at = Instant::now();
         self.tell(|inner| {
             for symbol in symbols {
-                match inner.stage_mut(socket, *symbol) {
-                    Some(stage @ Stage::Early) => *stage = Stage::Live,
-                    Some(stage @ (Stage::Asked | Stage::Rejected | Stage::Full)) => *stage = Stage::Acked(at),
-                    Some(Stage::Acked(_) | Stage::Live) | None => {}
-                }
+                inner.at(socket, *symbol, |stage| stage.acked(at));
             }
         });
     }
@@ -185,18 +146,13 @@ impl View {
     pub(super) fn live(&self, socket: u32, symbol: u32) {
         self.tell(|inner| {
             inner.set(socket, SocketState::Live);
-            if let Some(stage) = inner.stage_mut(socket, symbol) {
-                *stage =
-                    if matches!(stage, Stage::Acked(_) | Stage::Live) { Stage::Live } else { Stage::Early };
-            }
+            inner.at(socket, symbol, Stage::heard);
         });
     }
 
     pub(super) fn rejected(&self, socket: u32, symbol: u32, full: bool) {
         self.tell(|inner| {
-            if let Some(stage) = inner.stage_mut(socket, symbol) {
-                *stage = if full { Stage::Full } else { Stage::Rejected };
-            }
+            inner.at(socket, symbol, |_| if full { Stage::Full } else { Stage::Rejected });
             if full {
                 inner.full.insert((socket, symbol));
             }
@@ -251,76 +207,17 @@ impl Inner {
         }
     }
 
-    fn stage_mut(&mut self, socket: u32, symbol: u32) -> Option<&mut Stage> {
-        let known = self.symbols.get_mut(&symbol)?;
-        known.homes.iter_mut().find(|home| home.socket == socket).map(|home| &mut home.stage)
+    /// Moves a symbol on, as far as a socket carries it.
+    fn at(&mut self, socket: u32, symbol: u32, next: impl FnOnce(Stage) -> Stage) {
+        if let Some(stage) = self.symbols.get_mut(&symbol).and_then(|known| known.stage_mut(socket)) {
+            *stage = next(*stage);
+        }
     }
 
     fn forget(&mut self, socket: u32, symbol: u32) {
         let Some(known) = self.symbols.get_mut(&symbol) else { return };
-        known.homes.retain(|home| home.socket != socket);
-        if known.homes.is_empty() {
+        if known.leave(socket) {
             self.symbols.remove(&symbol);
-        }
-    }
-}
-
-impl Known {
-    fn new(since_ms: u64) -> Self {
-        Self { homes: Vec::with_capacity(1), since_ms, lost_ms: None, reason: None }
-    }
-
-    fn stage(&self, socket: u32) -> Option<Stage> {
-        self.homes.iter().find(|home| home.socket == socket).map(|home| home.stage)
-    }
-
-    fn has_arrived(&self, from: u32, to: u32, now: Instant) -> bool {
-        match (self.stage(to), self.stage(from)) {
-            (Some(Stage::Live | Stage::Rejected), _) => true,
-            (Some(Stage::Acked(at)), Some(Stage::Live | Stage::Early)) => now >= at + MOVE_PATIENCE,
-            (Some(Stage::Acked(at)), _) => now >= at + WARM_AFTER_ACK,
-            (Some(Stage::Asked | Stage::Early | Stage::Full) | None, _) => false,
-        }
-    }
-
-    fn is_warm(&self, now: Instant) -> bool {
-        self.homes.iter().any(|home| home.stage.is_warm(now))
-    }
-
-    fn is_rejected(&self) -> bool {
-        self.homes.iter().all(|home| home.stage == Stage::Rejected)
-    }
-
-    fn state(&self, now: Instant) -> SymbolState {
-        match (self.lost_ms, self.reason) {
-            _ if self.is_warm(now) => SymbolState::Live,
-            _ if self.is_rejected() => SymbolState::Rejected,
-            (Some(since_ms), Some(reason)) => SymbolState::Lost { since_ms, reason },
-            (_, reason) => SymbolState::Opening { since_ms: self.since_ms, reason },
-        }
-    }
-
-    /// Says whether the symbol has nowhere else to come from now.
-    fn lose(&mut self, socket: u32, reason: &'static str, now: Instant, at_ms: u64) -> bool {
-        let was_warm = self.is_warm(now);
-        let Some(home) = self.homes.iter_mut().find(|home| home.socket == socket) else { return false };
-        home.stage = Stage::Asked;
-        if was_warm && !self.is_warm(now) {
-            self.lost_ms = Some(at_ms);
-        }
-        if !self.is_warm(now) {
-            self.reason = Some(reason);
-        }
-        !self.homes.iter().any(|home| matches!(home.stage, Stage::Early | Stage::Acked(_) | Stage::Live))
-    }
-}
-
-impl Stage {
-    fn is_warm(self, now: Instant) -> bool {
-        match self {
-            Self::Live => true,
-            Self::Acked(at) => now >= at + WARM_AFTER_ACK,
-            Self::Asked | Self::Early | Self::Rejected | Self::Full => false,
         }
     }
 }

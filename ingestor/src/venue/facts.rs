@@ -1,7 +1,11 @@
 //! The form in which a venue states its facts. The values live in each venue's `facts.rs`, each with its unit, the
 //! official page, the date it was checked and our margin.
 
-use super::contract::Micros;
+/// Monotonic time in microseconds. Its zero is the driver's; only differences mean something.
+pub type Micros = u64;
+
+/// One second.
+pub const SECOND: Micros = 1_000_000;
 
 /// At most `count` things in any `per` microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -122,17 +122,12 @@ fn from_stream<'a>(stream: &'a [u8], data: Value<'a>) -> Result<Message<'a>, Mal
     let at = memchr::memchr(b'@', stream).unwrap_or(stream.len());
     let (symbol, kind) = stream.split_at_checked(at).unwrap_or_default();
     match kind {
-        b"@bookTicker" => Ok(Message::Book(symbol, book(object(data)?)?)),
-        b"@trade" => Ok(Message::Trade(symbol, trade(object(data)?)?)),
-        b"@ticker" => Ok(Message::Ticker(symbol, ticker(object(data)?)?)),
+        b"@bookTicker" => Ok(Message::Book(symbol, book(data.object()?)?)),
+        b"@trade" => Ok(Message::Trade(symbol, trade(data.object()?)?)),
+        b"@ticker" => Ok(Message::Ticker(symbol, ticker(data.object()?)?)),
         _ if stream == b"!serverShutdown" => Ok(Message::Shutdown),
         _ => Ok(Message::Other(other_kind(kind))),
     }
-}
-
-#[inline]
-fn object(data: Value<'_>) -> Result<&[u8], Malformed> {
-    if let Value::Object(object) = data { Ok(object) } else { Err(Malformed::Syntax) }
 }
 
 #[inline]

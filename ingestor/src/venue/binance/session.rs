@@ -9,7 +9,7 @@ use tickwire_common::row::Row;
 
 use super::codec::{self, Book, Message, Reply, Ticker, Trade};
 use super::facts;
-use crate::venue::contract::{Carried, Event, Frame, Micros, Orders, Out, Reason, Session, Update};
+use crate::venue::contract::{Carried, Event, Frame, Micros, Orders, Out, Reason, Session, Update, unix_ms};
 use crate::venue::subscriptions::{Refusal, Request, Subscriptions};
 use crate::venue::watch::Watch;
 
@@ -32,23 +32,19 @@ impl BinanceSession {
 
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
-            Ok(Message::Book(name, book)) => self.tell(name, facts::BOOK_TICKER, out, |at| of_book(at, book)),
-            Ok(Message::Trade(name, trade)) => self.tell(name, facts::TRADE, out, |at| of_trade(at, trade)),
+            Ok(Message::Book(name, book)) => {
+                self.subscriptions.tell(name, facts::BOOK_TICKER, out, |at| of_book(at, book))
+            }
+            Ok(Message::Trade(name, trade)) => {
+                self.subscriptions.tell(name, facts::TRADE, out, |at| of_trade(at, trade))
+            }
             Ok(Message::Ticker(name, ticker)) => {
-                self.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+                self.subscriptions.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
             }
             Ok(Message::Reply(reply)) => self.reply(&reply, now, out),
             Ok(Message::Shutdown) => out.events.push(Event::Retire),
             Ok(Message::Other(kind)) => out.events.push(Event::Ignored(kind)),
             Err(malformed) => out.events.push(Event::Garbage(malformed.as_str())),
-        }
-    }
-
-    #[inline]
-    fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
-        match self.subscriptions.heard(name, topic, out) {
-            Ok(symbol) => out.updates.push(news(symbol)),
-            Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
 
@@ -165,9 +161,4 @@ fn of_ticker(symbol: u32, ticker: Ticker) -> Update {
     // A ticker names no book id: what it says of the book is old as soon as one does.
     let (price, stats) = (Orders::of(ticker.last_trade_id), Orders::of(ticker.event_ms));
     Update { symbol, fields, orders: Orders { price, quote: Orders::WEAK, stats } }
-}
-
-#[inline]
-fn unix_ms(ms: Option<i64>) -> Option<u64> {
-    u64::try_from(ms?).ok()
 }

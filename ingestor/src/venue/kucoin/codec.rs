@@ -113,15 +113,10 @@ fn from_topic<'a>(topic: &'a [u8], data: Value<'a>) -> Result<Message<'a>, Malfo
     let (path, symbol) = topic.split_at_checked(at).unwrap_or_default();
     let symbol = symbol.get(1..).unwrap_or_default();
     match path {
-        b"/market/ticker" => Ok(Message::Ticker(symbol, ticker(object(data)?)?)),
-        b"/market/snapshot" => snapshot(object(data)?),
+        b"/market/ticker" => Ok(Message::Ticker(symbol, ticker(data.object()?)?)),
+        b"/market/snapshot" => snapshot(data.object()?),
         _ => Ok(Message::Other(other_kind(path))),
     }
-}
-
-#[inline]
-fn object(data: Value<'_>) -> Result<&[u8], Malformed> {
-    if let Value::Object(object) = data { Ok(object) } else { Err(Malformed::Syntax) }
 }
 
 #[inline]
@@ -155,7 +150,7 @@ fn snapshot(data: &[u8]) -> Result<Message<'_>, Malformed> {
     })?;
     let mut snapshot = Snapshot::default();
     let (mut symbol, mut event_ms) = (None, None);
-    members(object(inner.ok_or(Malformed::Missing)?)?, |key, value| {
+    members(inner.ok_or(Malformed::Missing)?.object()?, |key, value| {
         match key {
             b"symbol" => symbol = Some(value),
             b"datetime" => event_ms = Some(value.integer()?),

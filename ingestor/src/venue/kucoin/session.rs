@@ -10,7 +10,7 @@ use tickwire_common::row::Row;
 use super::codec::{self, Message, Snapshot, Ticker};
 use super::facts;
 use crate::venue::contract::{
-    Carried, Event, Frame, Heartbeat, Micros, Orders, Out, Reason, Session, Update,
+    Carried, Event, Frame, Heartbeat, Micros, Orders, Out, Reason, Session, Update, unix_ms,
 };
 use crate::venue::subscriptions::{Refusal, Request, Subscriptions};
 use crate::venue::watch::Watch;
@@ -39,10 +39,10 @@ impl KucoinSession {
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
             Ok(Message::Ticker(name, ticker)) => {
-                self.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+                self.subscriptions.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
             }
             Ok(Message::Snapshot(name, snapshot)) => {
-                self.tell(name, facts::SNAPSHOT, out, |at| of_snapshot(at, snapshot));
+                self.subscriptions.tell(name, facts::SNAPSHOT, out, |at| of_snapshot(at, snapshot));
             }
             Ok(Message::Welcome) => self.welcome(now, out),
             Ok(Message::Ack(id)) => self.acked(id, now, out),
@@ -50,14 +50,6 @@ impl KucoinSession {
             Ok(Message::Refused(refusal)) => self.refused(&refusal, now, out),
             Ok(Message::Other(kind)) => out.events.push(Event::Ignored(kind)),
             Err(malformed) => out.events.push(Event::Garbage(malformed.as_str())),
-        }
-    }
-
-    #[inline]
-    fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
-        match self.subscriptions.heard(name, topic, out) {
-            Ok(symbol) => out.updates.push(news(symbol)),
-            Err(why) => out.events.push(Event::Ignored(why)),
         }
     }
 
@@ -215,9 +207,4 @@ fn of_snapshot(symbol: u32, snapshot: Snapshot) -> Update {
     };
     let stats = Orders::of(snapshot.event_ms);
     Update { symbol, fields, orders: Orders { price: Orders::WEAK, quote: Orders::WEAK, stats } }
-}
-
-#[inline]
-fn unix_ms(ms: Option<i64>) -> Option<u64> {
-    u64::try_from(ms?).ok()
 }

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::contract::{Event, Micros, Out, Reason};
+use super::contract::{Event, Micros, Out, Reason, Update};
 use super::requests::Requests;
 use queue::{Batch, Queue, Unit};
 pub use shape::{Refusal, Request, Shape, TOPICS_MAX};
@@ -152,6 +152,15 @@ impl Subscriptions {
             self.first_news(place, is_watched, out);
         }
         Ok(index)
+    }
+
+    /// A topic of the symbol of this name spoke: `news` go out under its number, if anybody wants to hear them.
+    #[inline]
+    pub fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
+        match self.heard(name, topic, out) {
+            Ok(symbol) => out.updates.push(news(symbol)),
+            Err(why) => out.events.push(Event::Ignored(why)),
+        }
     }
 
     #[cold]
