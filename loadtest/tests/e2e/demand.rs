@@ -50,6 +50,18 @@ async fn first_tick(client: &mut Client, topic: &str) -> Duration {
     asked.elapsed()
 }
 
+/// Waits until one of two ingestors says that it carries a symbol, and the other none; whether it is the first.
+async fn is_first(stack: &Stack, second: &Program) -> bool {
+    let of = async |one: &Program| http::counter(&one.admin("/metrics"), "tickwire_ingest_topics").await;
+    let mut both = [0, 0];
+    http::until("one of them carries the symbol", async || {
+        both = [of(&stack.ingestor).await, of(second).await];
+        both == [STREAMS, 0] || both == [0, STREAMS]
+    })
+    .await;
+    both[0] > 0
+}
+
 #[tokio::test]
 async fn what_clients_want_is_carried_and_nothing_else() {
     let (stack, _second) = stack().await;
@@ -89,12 +101,7 @@ async fn another_ingestor_carries_on_what_is_wanted() {
     let (mut stack, mut second) = stack().await;
     let mut client = stack.client().await;
     first_tick(&mut client, KEPT).await;
-    let metrics = stack.ingestor.admin("/metrics");
-    http::until("the symbol is carried", async || count(&stack, "binance", "streams").await == STREAMS).await;
-    let carrier = match http::counter(&metrics, "tickwire_ingest_topics").await {
-        0 => &mut second,
-        _ => &mut stack.ingestor,
-    };
+    let carrier = if is_first(&stack, &second).await { &mut stack.ingestor } else { &mut second };
     carrier.kill().await;
     let (dead, since) = (now_us(), Instant::now());
     // Rows that the dead one published are on their way still; `v` is the time at which a tick came.
