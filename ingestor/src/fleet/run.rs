@@ -139,9 +139,13 @@ impl Fleet {
         drop(handle);
         info!(member = %config.id, "joins the fleet");
         let mut draining = false;
-        while !driver.has_ended() {
+        loop {
             driver.follow_link(*link.borrow(), ready.borrow().epoch);
+            // Also the last ones: the answer that hands the last post over is among them.
             driver.act();
+            if driver.has_ended() {
+                break;
+            }
             tokio::select! {
                 () = driver.next((&mut asked, &mut hints, &mut polls, &mut told)) => {}
                 changed = link.changed() => changed.map_err(|_| LinkError::Closed)?,
