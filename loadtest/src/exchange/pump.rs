@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_common::time::now_ms;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::Instrument;
@@ -178,6 +178,8 @@ impl<D: Dialect> Pump<D> {
     /// Lets every symbol move the book, trade and tell its statistics one last time, then is quiet.
     async fn settle(&mut self) {
         self.follow_listings();
+        // Statistics are told apart by their millisecond: the last ones have one of their own.
+        sleep(MIN_SLEEP).await;
         let (count, batch) = (self.turns.trading.len() as u64, BATCH / 2);
         for from in (0..count).step_by(usize::try_from(batch).unwrap_or(usize::MAX)) {
             let part = from..count.min(from + batch);
