@@ -27,6 +27,8 @@ pub mod venue;
 
 pub mod rows;
 
+pub mod permit;
+
 pub mod outlet;
 
 pub mod feeds;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::link::Summary;
-use crate::outlet::SharedPermit;
+use crate::permit::SharedPermit;
 
 mod judge;
 mod ticks;

@@ -1,20 +1,7 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::outlet::Permit;
-
-#[derive(Debug)]
-struct Switch(AtomicBool);
-
-impl Permit for Switch {
-    fn is_open(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-fn open() -> Arc<Switch> {
-    Arc::new(Switch(AtomicBool::new(true)))
-}
+use crate::permit::testing::open;
 
 fn feeds() -> Feeds {
     let rules = Rules { stale_after_ms: 30_000, shut: None };

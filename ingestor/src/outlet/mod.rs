@@ -11,7 +11,7 @@
 //!    [`Outlet::carry`] goes on.
 //! 4. [`Outlet::stop`]: from anywhere, also at once.
 //!
-//! Everything that goes out asks the shard's [`Permit`] first, message by message.
+//! Everything that goes out asks the shard's [`Permit`](crate::permit::Permit) first, message by message.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use tracing::info;
 
 use crate::feeds::Ticks;
 use crate::link::Sink;
+use crate::permit::SharedPermit;
 use crate::streams::Ready;
 use crate::venue::contract::Update;
 
@@ -32,7 +33,6 @@ mod backlog;
 mod core;
 mod counts;
 mod hand_over;
-mod permit;
 mod registry;
 mod way;
 
@@ -41,7 +41,6 @@ use self::counts::Counts;
 use self::way::Moment;
 
 pub use self::hand_over::{HAND_OVER_BYTES_MAX, HandOver, HandOverError, Handed};
-pub use self::permit::{Fenced, Permit, SharedPermit};
 pub use self::registry::{Changes, Numbered, SYMBOLS_MAX};
 
 /// Updates of a shard that are kept one by one before it is ours: some seconds of a busy shard, 2 MiB.

@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use tickwire_common::row::{Row, read_v};
@@ -10,24 +10,11 @@ use tickwire_nats::{Bytes, Subject, subject};
 use super::core::SWEEP_MESSAGES;
 use super::way::Sink;
 use super::*;
+use crate::permit::testing::open;
 use crate::rows::Rows;
 use crate::venue::contract::Orders;
 
 mod hand_over;
-
-/// A permit for tests to open and close.
-#[derive(Debug)]
-struct Switch(AtomicBool);
-
-impl Permit for Switch {
-    fn is_open(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-fn open() -> Arc<Switch> {
-    Arc::new(Switch(AtomicBool::new(true)))
-}
 
 /// A NATS for tests: what it took, and how it answers the next messages (then it takes them).
 #[derive(Debug, Default)]

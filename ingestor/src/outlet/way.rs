@@ -10,8 +10,8 @@ use tickwire_nats::publish::{PublishError, Publisher};
 use tickwire_nats::{Bytes, Subject};
 
 use super::hand_over::Handed;
-use super::permit::Permit;
 use super::registry::{Entry, SYMBOLS_MAX};
+use crate::permit::Permit;
 use crate::rows::Rows;
 use crate::venue::contract::Update;
 

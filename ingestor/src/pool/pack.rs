@@ -5,49 +5,20 @@
 //! come go to sockets with room, to as few as can be, and move nobody. Symbols that go move nobody either; only
 //! [`Packer::shrink`] does, and only where a whole socket is saved and a quarter of the others' places stays free.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+mod act;
+mod place;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use act::Act;
+use act::acts_of;
 
 /// Number of a socket; never used twice.
-pub type SocketId = u32;
-
-/// Of four places, those that may be taken after a shrink: the next listing must not open what was just closed.
-const FULL_QUARTERS: usize = 3;
-
-/// What is to be done with the sockets, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// Open a socket that carries these symbols.
-    Open {
-        /// The new socket.
-        socket: SocketId,
-        /// What it carries.
-        symbols: Vec<u32>,
-    },
-    /// Let a socket carry these symbols as well.
-    Subscribe {
-        /// A socket that was opened.
-        socket: SocketId,
-        /// What comes.
-        symbols: Vec<u32>,
-    },
-    /// Let a socket no longer carry these symbols.
-    Unsubscribe {
-        /// A socket that was opened.
-        socket: SocketId,
-        /// What goes. [`Packer::freed`] is due when the venue surely carries it no more.
-        symbols: Vec<u32>,
-    },
-    /// Close a socket: nothing depends on it.
-    Close {
-        /// A socket that was opened.
-        socket: SocketId,
-    },
-}
+pub(super) type SocketId = u32;
 
 /// The sockets of one venue and what they carry.
 #[derive(Debug)]
-pub struct Packer {
+pub(super) struct Packer {
     symbols_max: usize,
     sockets: BTreeMap<SocketId, Socket>,
     homes: BTreeMap<u32, Home>,
@@ -77,12 +48,12 @@ type BySocket = BTreeMap<SocketId, Vec<u32>>;
 
 impl Packer {
     /// No socket; each will carry at most `symbols_max` symbols (at least one).
-    pub fn new(symbols_max: usize) -> Self {
+    pub(super) fn new(symbols_max: usize) -> Self {
         Self { symbols_max: symbols_max.max(1), sockets: BTreeMap::new(), homes: BTreeMap::new(), last_id: 0 }
     }
 
     /// Carries these symbols from now on; those that are carried already stay where they are.
-    pub fn add(&mut self, symbols: impl IntoIterator<Item = u32>) -> Vec<Act> {
+    pub(super) fn add(&mut self, symbols: impl IntoIterator<Item = u32>) -> Vec<Act> {
         let new: BTreeSet<u32> =
             symbols.into_iter().filter(|symbol| !self.homes.contains_key(symbol)).collect();
         let mut placed = BySocket::new();
@@ -107,7 +78,7 @@ impl Packer {
     }
 
     /// Carries these symbols no longer.
-    pub fn remove(&mut self, symbols: impl IntoIterator<Item = u32>) -> Vec<Act> {
+    pub(super) fn remove(&mut self, symbols: impl IntoIterator<Item = u32>) -> Vec<Act> {
         let mut gone = BySocket::new();
         for symbol in symbols {
             let Some(home) = self.homes.remove(&symbol) else { continue };
@@ -122,7 +93,7 @@ impl Packer {
     }
 
     /// The venue surely counts these symbols on this socket no more.
-    pub fn freed(&mut self, socket: SocketId, symbols: &[u32]) {
+    pub(super) fn freed(&mut self, socket: SocketId, symbols: &[u32]) {
         if let Some(socket) = self.sockets.get_mut(&socket) {
             for symbol in symbols {
                 socket.freeing.remove(symbol);
@@ -132,7 +103,7 @@ impl Packer {
 
     /// Replaces a socket by a new one that carries the same. Does nothing, and may be tried again, while symbols are on
     /// their way to it.
-    pub fn rotate(&mut self, socket: SocketId) -> Vec<Act> {
+    pub(super) fn rotate(&mut self, socket: SocketId) -> Vec<Act> {
         let known = self.sockets.get(&socket);
         let Some(symbols) = known.filter(|known| !known.leaving).map(|known| known.symbols.clone()) else {
             return Vec::new();
@@ -150,7 +121,7 @@ impl Packer {
     }
 
     /// Saves a socket where that pays: closes the empty ones, else moves the symbols of the emptiest to the others.
-    pub fn shrink(&mut self) -> Vec<Act> {
+    pub(super) fn shrink(&mut self) -> Vec<Act> {
         if self.sockets.values().any(|socket| socket.leaving) {
             return Vec::new();
         }
@@ -168,7 +139,7 @@ impl Packer {
     }
 
     /// Everything that this socket carried is carried well by the sockets it went to.
-    pub fn moved(&mut self, socket: SocketId) -> Vec<Act> {
+    pub(super) fn moved(&mut self, socket: SocketId) -> Vec<Act> {
         if !self.sockets.get(&socket).is_some_and(|known| known.leaving) {
             return Vec::new();
         }
@@ -181,7 +152,7 @@ impl Packer {
 
     /// The connection of this socket is gone. Its symbols stay with it, for it will be opened again; unless they are on
     /// their way to others anyway.
-    pub fn lost(&mut self, socket: SocketId) -> Vec<Act> {
+    pub(super) fn lost(&mut self, socket: SocketId) -> Vec<Act> {
         if let Some(known) = self.sockets.get_mut(&socket) {
             known.freeing.clear();
         }
@@ -190,7 +161,7 @@ impl Packer {
 
     /// The venue takes fewer symbols on this socket than we thought, and has none of these: they go elsewhere. The venue
     /// is right; the socket stays smaller for as long as it lives.
-    pub fn overflowed(&mut self, socket: SocketId, symbols: &[u32]) -> Vec<Act> {
+    pub(super) fn overflowed(&mut self, socket: SocketId, symbols: &[u32]) -> Vec<Act> {
         let stays = |home: &Home| home.at == socket && home.next.is_none();
         let moved: Vec<u32> =
             symbols.iter().copied().filter(|symbol| self.homes.get(symbol).is_some_and(stays)).collect();
@@ -208,64 +179,15 @@ impl Packer {
     }
 
     /// The sockets that are to be closed, with what has to be carried well elsewhere before: symbol and socket.
-    pub fn leaving(&self) -> BTreeMap<SocketId, Vec<(u32, SocketId)>> {
+    pub(super) fn leaving(&self) -> BTreeMap<SocketId, Vec<(u32, SocketId)>> {
         let sockets = self.sockets.iter().filter(|(_, socket)| socket.leaving);
         let way = |symbol: &u32| self.homes.get(symbol)?.next.map(|next| (*symbol, next));
         sockets.map(|(id, socket)| (*id, socket.symbols.iter().filter_map(way).collect())).collect()
     }
 
     /// How many symbols are carried.
-    pub fn symbols(&self) -> usize {
+    pub(super) fn symbols(&self) -> usize {
         self.homes.len()
-    }
-
-    /// A socket where the symbol was until just now.
-    fn still_held(&self, symbol: u32) -> Option<SocketId> {
-        let held = |socket: &Socket| !socket.leaving && socket.freeing.contains(&symbol);
-        self.sockets.iter().find(|(_, socket)| held(socket)).map(|(id, _)| *id)
-    }
-
-    /// The emptiest socket with its symbols, if the others can take them and keep a quarter free.
-    fn superfluous(&self) -> Option<(SocketId, Vec<u32>)> {
-        let others = self.sockets.len().checked_sub(1).filter(|others| *others > 0)?;
-        if self.homes.len() * 4 > others * self.symbols_max * FULL_QUARTERS {
-            return None;
-        }
-        let (id, socket) = self.sockets.iter().min_by_key(|(_, socket)| socket.symbols.len())?;
-        let room: usize =
-            self.sockets.iter().filter(|(other, _)| *other != id).map(|(_, other)| self.room(other)).sum();
-        (room >= socket.symbols.len()).then(|| (*id, socket.symbols.iter().copied().collect()))
-    }
-
-    /// Where these symbols would go: the sockets that have to be opened for it, and all with what they get. Of all
-    /// ways, one that opens and then touches the fewest sockets, and fills those evenly.
-    fn place(&mut self, symbols: &[u32]) -> (BTreeSet<SocketId>, BySocket) {
-        let open = self.sockets.iter().filter(|(_, socket)| !socket.leaving);
-        let mut rooms: Vec<(usize, Reverse<SocketId>)> =
-            open.map(|(id, socket)| (self.room(socket), Reverse(*id))).collect();
-        let room: usize = rooms.iter().map(|(room, _)| room).sum();
-        let missing = symbols.len().saturating_sub(room).div_ceil(self.symbols_max);
-        let opened: BTreeSet<SocketId> = (0..missing).map(|_| self.open()).collect();
-        rooms.extend(opened.iter().map(|id| (self.symbols_max, Reverse(*id))));
-        rooms.sort_unstable_by_key(|roomiest| Reverse(*roomiest));
-        let mut missing = symbols.len();
-        let fewest = rooms.into_iter().take_while(|(room, _)| {
-            let needed = missing > 0;
-            missing = missing.saturating_sub(*room);
-            needed
-        });
-        (opened, level(fewest.collect(), symbols))
-    }
-
-    fn room(&self, socket: &Socket) -> usize {
-        let max = socket.found_max.unwrap_or(self.symbols_max);
-        max.saturating_sub(socket.symbols.len() + socket.freeing.len())
-    }
-
-    fn open(&mut self) -> SocketId {
-        self.last_id += 1;
-        self.sockets.insert(self.last_id, Socket::default());
-        self.last_id
     }
 
     fn leave(&mut self, socket: SocketId) {
@@ -296,28 +218,6 @@ impl Packer {
         }
         acts_of(placed, opened)
     }
-}
-
-/// Gives each symbol to the socket with the most room.
-fn level(rooms: BinaryHeap<(usize, Reverse<SocketId>)>, symbols: &[u32]) -> BySocket {
-    let (mut rooms, mut placed) = (rooms, BySocket::new());
-    for symbol in symbols {
-        let Some((room, socket)) = rooms.pop() else { break };
-        placed.entry(socket.0).or_default().push(*symbol);
-        rooms.push((room.saturating_sub(1), socket));
-    }
-    placed
-}
-
-fn acts_of(placed: BySocket, opened: &BTreeSet<SocketId>) -> Vec<Act> {
-    let act = |(socket, symbols)| {
-        if opened.contains(&socket) {
-            Act::Open { socket, symbols }
-        } else {
-            Act::Subscribe { socket, symbols }
-        }
-    };
-    placed.into_iter().map(act).collect()
 }
 
 #[cfg(test)]

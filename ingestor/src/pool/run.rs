@@ -1,21 +1,24 @@
 //! The task of a pool: wishes and news go to the packer, what it answers goes to the links. Level-triggered: every turn
 //! looks at how things are, so news that come as one, or late, do no harm.
 
+mod links;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use tickwire_common::task::Spawner;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::pack::{Act, Packer, SocketId};
 use super::{COMMANDS_MAX, Command};
-use crate::link::{Link, Load, Route, SocketState};
+use crate::link::{Route, SocketState};
 use crate::venue::contract::Carried;
+use links::Running;
 
 /// How often the pool looks at what only time changes.
 const TURN: Duration = Duration::from_millis(250);
@@ -39,13 +42,6 @@ pub(super) struct Run {
     /// Every link holds a clone.
     alive: mpsc::Sender<()>,
     ended: mpsc::Receiver<()>,
-}
-
-/// A link's remote end.
-struct Running {
-    load: watch::Sender<Load>,
-    token: CancellationToken,
-    losses: u64,
 }
 
 impl Run {
@@ -209,51 +205,6 @@ impl Run {
                 Act::Close { socket } => self.close(socket),
             }
         }
-    }
-
-    fn open(&mut self, socket: SocketId, symbols: &[u32]) {
-        let name = format!("{}/{socket}", self.venue());
-        let (load, receiver) = watch::channel(Load::new());
-        let token = self.token.child_token();
-        self.route.view.add_socket(socket);
-        self.links.insert(socket, Running { load, token: token.clone(), losses: 0 });
-        self.subscribe(socket, symbols);
-        let link = Link { socket, name: name.clone(), route: Arc::clone(&self.route), load: receiver };
-        let alive = self.alive.clone();
-        self.spawner.spawn_job(format!("link-{name}"), async move {
-            let _alive = alive;
-            link.run(token).await
-        });
-    }
-
-    fn subscribe(&mut self, socket: SocketId, symbols: &[u32]) {
-        let first = self.route.view.add(socket, symbols);
-        // Whatever the venue numbered when they were carried last, nobody was there to see it start over.
-        self.route.sink.forget_orders(&first);
-        self.freeing.retain(|(freeing, symbol), _| *freeing != socket || !symbols.contains(symbol));
-        let Some(link) = self.links.get(&socket) else { return };
-        let key = |symbol: &u32| Some((*symbol, self.keys.get(symbol)?.clone()));
-        link.load.send_modify(|load| load.extend(symbols.iter().filter_map(key)));
-    }
-
-    fn unsubscribe(&mut self, socket: SocketId, symbols: &[u32]) {
-        let now = Instant::now();
-        self.route.view.remove(socket, symbols);
-        self.freeing.extend(symbols.iter().map(|symbol| ((socket, *symbol), now)));
-        let Some(link) = self.links.get(&socket) else { return };
-        link.load.send_modify(|load| {
-            for symbol in symbols {
-                load.remove(symbol);
-            }
-        });
-    }
-
-    fn close(&mut self, socket: SocketId) {
-        if let Some(link) = self.links.remove(&socket) {
-            link.token.cancel();
-        }
-        self.freeing.retain(|(freeing, _), _| *freeing != socket);
-        self.route.view.remove_socket(socket);
     }
 
     fn gauges(&self) {

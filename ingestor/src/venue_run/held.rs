@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::outlet::SharedPermit;
+use crate::permit::SharedPermit;
 use crate::venue::contract::Carried;
 
 /// How far a shard has come.

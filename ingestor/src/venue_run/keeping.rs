@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::Keeper;
-use crate::outlet::SharedPermit;
+use crate::permit::SharedPermit;
 
 /// See the module.
 pub struct Keeping {

@@ -8,7 +8,8 @@ use tracing::warn;
 use super::VenueRun;
 use super::held::{Change, Stage};
 use crate::fleet::{Order, Part, Post, Reason};
-use crate::outlet::{Fenced, HandOver, Outlet, SharedPermit};
+use crate::outlet::{HandOver, Outlet};
+use crate::permit::{Fenced, SharedPermit};
 
 impl VenueRun {
     pub(super) async fn order(&mut self, order: Order) {

@@ -15,7 +15,8 @@ use super::held::{Change, Stage};
 use super::{Reading, VenueRun};
 use crate::catalogue::Listed;
 use crate::fleet::Post;
-use crate::outlet::{Numbered, Outlet, SharedPermit};
+use crate::outlet::{Numbered, Outlet};
+use crate::permit::SharedPermit;
 use crate::venue::contract::Carried;
 
 /// Pause before last values are read again; that fails only while NATS is away.

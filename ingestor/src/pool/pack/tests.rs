@@ -1,6 +1,8 @@
 //! Random histories against a model that knows nothing of the packer: it plays the venue, which counts what every
 //! socket carries.
 
+use std::cmp::Reverse;
+
 use proptest::prelude::*;
 
 use super::*;

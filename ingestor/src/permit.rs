@@ -35,3 +35,26 @@ impl Permit for Fenced {
         self.fence.is_open(self.clock.now())
     }
 }
+
+/// Permits for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A permit for tests to open and close.
+    #[derive(Debug)]
+    pub(crate) struct Switch(pub(crate) AtomicBool);
+
+    impl Permit for Switch {
+        fn is_open(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// One that is open.
+    pub(crate) fn open() -> Arc<Switch> {
+        Arc::new(Switch(AtomicBool::new(true)))
+    }
+}
