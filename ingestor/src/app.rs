@@ -1,27 +1,24 @@
 //! Puts the parts together: what every venue is made of, and the fleet that says which of its shards are ours. Decides
 //! what waits for what; does no work itself.
 
+mod shared;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use tickwire_common::task::Tasks;
 use tickwire_nats::Nats;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::catalogue::{Follower, Keeper, List};
-use crate::config::{Config, Symbols, VenueConfig};
-use crate::demand::Demand;
-use crate::feeds::{Feeds, FeedsConfig, Rules, Ticks};
-use crate::fleet::{Fleet, Handle, MemberConfig, Name, Order, Times};
-use crate::link::Gate;
-use crate::outlet::Outlet;
-use crate::pool::{FleetBudget, Pool, PoolConfig, SHRINK_AFTER};
+use crate::catalogue::Follower;
+use crate::config::{Config, VenueConfig};
+use crate::fleet::{Fleet, MemberConfig, Name, Times};
 use crate::rest::Rest;
 use crate::streams::{self, Ready};
-use crate::venue_run::{Keeping, Parts, Router, VenueRun};
+use crate::venue_run::Router;
+use shared::Shared;
 
 /// Shards of a venue that are prepared at once: each brings a burst of subscriptions.
 const PULLS_MAX: usize = 4;
@@ -40,17 +37,6 @@ pub type Venue = (VenueConfig, Rest);
 pub struct App {
     nats: Nats,
     ready: watch::Receiver<Ready>,
-}
-
-/// What the parts of all venues share.
-struct Shared<'a> {
-    config: &'a Config,
-    tasks: &'a Tasks,
-    nats: &'a Nats,
-    ready: watch::Receiver<Ready>,
-    fleet: Handle,
-    /// Cancelled when nothing is ours any more.
-    carried: CancellationToken,
 }
 
 /// The way to the REST interface of every venue that runs.
@@ -106,6 +92,7 @@ impl App {
         });
         Ok(Self { nats, ready })
     }
+
     /// Every reason against sending traffic here; a venue that is away is none.
     pub fn not_ready(&self) -> Vec<String> {
         let ready = self.ready.borrow();
@@ -134,90 +121,10 @@ impl App {
     }
 }
 
-impl Shared<'_> {
-    /// Starts one venue, which holds nothing yet.
-    fn start_venue(
-        &self,
-        venue: VenueConfig,
-        rest: Rest,
-        list: watch::Receiver<Arc<List>>,
-        orders: mpsc::Receiver<Order>,
-    ) {
-        let (id, nats) = (venue.venue.id(), self.nats);
-        let ticks = Arc::new(Ticks::new(venue.shards));
-        let outlet = Arc::new(Outlet::new(nats, self.ready.clone(), id, venue.shards, Arc::clone(&ticks)));
-        let feeds = Arc::new(Feeds::new(feeds_config(&venue), ticks));
-        let keeper = Keeper::new(venue.clone(), rest.clone(), nats.clone(), self.ready.clone());
-        let parts = Parts {
-            id,
-            nats: nats.clone(),
-            outlet: Arc::clone(&outlet),
-            feeds: Arc::clone(&feeds),
-            demand: self.start_demand(&venue),
-            pool: self.start_pool(&venue, rest, Arc::clone(&outlet)),
-            list,
-            keeping: Keeping::new(id, keeper, self.tasks.spawner()),
-            fleet: self.fleet.clone(),
-        };
-        self.tasks.spawn(format!("venue-{id}"), VenueRun::new(parts).run(orders));
-        let (carried, link) = (self.carried.clone(), nats.clone());
-        self.tasks.spawn(format!("outlet-{id}"), {
-            let carried = carried.clone();
-            async move {
-                outlet.run(carried.cancelled()).await;
-                Ok(())
-            }
-        });
-        self.tasks.spawn(format!("feeds-{id}"), async move {
-            feeds.run(&link, carried).await;
-            Ok(())
-        });
-    }
-
-    /// Listens to what is wanted, where that decides what is carried.
-    fn start_demand(&self, venue: &VenueConfig) -> Option<Arc<Demand>> {
-        let id = venue.venue.id();
-        let demand = is_on_demand(venue).then(|| Arc::new(Demand::new(id, venue.shards, venue.linger)))?;
-        let (listener, nats, carried) = (Arc::clone(&demand), self.nats.clone(), self.carried.clone());
-        self.tasks.spawn(format!("demand-{id}"), async move { Ok(listener.run(&nats, carried).await?) });
-        Some(demand)
-    }
-
-    fn start_pool(&self, venue: &VenueConfig, rest: Rest, outlet: Arc<Outlet>) -> Pool {
-        let (id, rate) = (venue.venue.id(), venue.venue.facts().connects);
-        let (replicas, address) = (self.config.nats.replicas, self.config.budget_address.clone());
-        let budget = Arc::new(FleetBudget::new(self.nats, id, rate, replicas, address));
-        let pool = PoolConfig {
-            venue: venue.venue,
-            ws_url: venue.ws_url.clone(),
-            rest,
-            symbols_per_socket: venue.symbols_per_socket,
-            lifetime: venue.socket_lifetime,
-            shrink_after: SHRINK_AFTER,
-            gate: Arc::new(Gate::new(rate).sharing(budget, self.fleet.members())),
-        };
-        Pool::start(pool, outlet, &self.tasks.spawner(), self.carried.clone())
-    }
-}
-
 /// Who this process is in the fleet; a name that no process ever had.
 fn member(config: &Config) -> MemberConfig {
     let id: String = (0..MEMBER_LETTERS).map(|_| fastrand::lowercase()).collect();
     let shards = |venue: &VenueConfig| (Name::from(venue.venue.id()), venue.shards);
     let venues: BTreeMap<Name, u32> = config.venues.iter().map(shards).collect();
     MemberConfig { id: Name::from(id), venues, times: Times::default(), pulls_max: PULLS_MAX }
-}
-
-fn is_on_demand(venue: &VenueConfig) -> bool {
-    matches!(venue.selection.symbols, Symbols::Demand)
-}
-
-fn feeds_config(venue: &VenueConfig) -> FeedsConfig {
-    let stale_after_ms = u64::try_from(venue.stale_after.as_millis()).unwrap_or(u64::MAX);
-    FeedsConfig {
-        venue: venue.venue.id(),
-        shards: venue.shards,
-        demand: is_on_demand(venue),
-        rules: Rules { stale_after_ms, shut: None },
-    }
 }

@@ -292,6 +292,21 @@ fn after_a_crash_it_goes_on_above_the_last_values_and_does_not_go_back_in_time()
 }
 
 #[test]
+fn last_values_that_come_later_take_nothing_from_what_was_known_to_be_old() {
+    let mut process = Process::new(1, 10);
+    process.core.prepare(0);
+    process.hear(&stream(&[(1, 0), (0, 0), (0, 0)]));
+    process.sink.answers.borrow_mut().push(Some(PublishError::Full));
+    process.carry(&[("A/USDT", r#"{"v":900,"price":9,"ts":2000}"#)], open());
+    assert_eq!(process.sink.ticks().len(), 0, "all waits for room");
+    // Of a symbol that is listed meanwhile.
+    process.carry(&[("C/USDT", r#"{"v":900,"price":9,"ts":2000}"#)], open());
+    process.sweep();
+    let a = process.sink.of("md.tick.binance.A");
+    assert_eq!((process.sink.ticks().len(), a.len()), (2, 1), "{a:?}");
+}
+
+#[test]
 fn three_thousand_symbols_are_all_published_again_well_within_a_second() {
     let mut core = Core::new("binance", 16, 10);
     let names: Vec<String> = (0..3_000).map(|n| format!("S{n}/USDT")).collect();

@@ -26,6 +26,13 @@ impl Publishing {
         Self { permit, backlog, stuck: None, behind }
     }
 
+    /// Still ours, and symbols that came since are behind as well.
+    pub(super) fn anew(mut self, permit: SharedPermit, behind: BTreeMap<u32, u64>) -> Self {
+        self.permit = permit;
+        self.behind.extend(behind);
+        self
+    }
+
     /// Whether nothing waits any more that would have to go first.
     pub(super) fn is_live(&self) -> bool {
         self.backlog.is_empty() && self.stuck.is_none()

@@ -79,12 +79,11 @@ impl Core {
         sink: &impl Sink,
     ) {
         let Some(state) = self.shards.get_mut(shard as usize) else { return };
-        let backlog = match std::mem::take(state) {
-            State::Warming(backlog) | State::Released(backlog) => backlog,
-            State::Publishing(before) => before.backlog,
-            State::Idle => Backlog::new(self.backlog_max),
-        };
-        *state = State::Publishing(Publishing::new(permit, backlog, behind));
+        *state = State::Publishing(match std::mem::take(state) {
+            State::Warming(backlog) | State::Released(backlog) => Publishing::new(permit, backlog, behind),
+            State::Publishing(ours) => ours.anew(permit, behind),
+            State::Idle => Publishing::new(permit, Backlog::new(self.backlog_max), behind),
+        });
         self.behind.insert(shard);
         self.catch_up(at, sink, SWEEP_MESSAGES);
     }
