@@ -18,9 +18,6 @@ use tracing::warn;
 
 use table::{Heard, Table};
 
-/// How long a symbol is carried after its last want ended, unless the configuration says otherwise.
-pub const LINGER: Duration = Duration::from_secs(30);
-
 /// What is wanted of one venue. Shared by who hears and who carries.
 #[derive(Debug)]
 pub struct Demand {

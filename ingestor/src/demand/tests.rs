@@ -50,7 +50,7 @@ async fn wants_are_heard_and_outlive_an_outage() {
 
 #[tokio::test]
 async fn what_the_owner_before_us_knew_is_wanted_and_changes_are_told() {
-    let demand = Demand::new("binance", 1, LINGER);
+    let demand = Demand::new("binance", 1, Duration::ZERO);
     let mut changes = demand.changes();
     demand.import(&["BTC/USDT".to_owned(), "no symbol".to_owned()]);
     changed(&mut changes).await;

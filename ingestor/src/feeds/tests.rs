@@ -1,5 +1,7 @@
 use std::sync::atomic::Ordering;
 
+use tickwire_common::feed::FEED_HEARTBEAT_MS;
+
 use super::*;
 use crate::permit::testing::open;
 
