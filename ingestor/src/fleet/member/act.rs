@@ -83,7 +83,7 @@ pub enum Act {
     },
     /// Answer a request.
     Reply {
-        /// As it was given to [`Member::asked`].
+        /// As it was given to [`Member::asked`](super::Member::asked).
         reply: u64,
         /// The answer.
         payload: Bytes,
