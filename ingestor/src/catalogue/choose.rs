@@ -85,11 +85,7 @@ pub fn choose(listing: &Listing, selection: &Selection, named: &Named, present: 
     let listed = match &selection.symbols {
         Symbols::All | Symbols::Demand => {
             let passed = filter::filtered(listing, &selection.filter, present);
-            if passed.is_empty() {
-                choice.idle = filter::idle(&listing.instruments, &selection.filter);
-            } else {
-                choice.idle = filter::idle_values(&listing.instruments, &selection.filter);
-            }
+            choice.idle = filter::idle(&listing.instruments, &selection.filter, passed.is_empty());
             chosen.extend(passed.into_iter().map(|instrument| (&instrument.symbol, instrument)));
             &[][..]
         }

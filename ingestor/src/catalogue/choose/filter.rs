@@ -69,8 +69,17 @@ impl Magnitude {
     }
 }
 
+/// Filters and values that do nothing. Each is told once: a value of a filter that lets nothing through at all is not.
+pub(super) fn idle(instruments: &[Instrument], filter: &Filter, nothing_passed: bool) -> Vec<Idle> {
+    let mut idle = if nothing_passed { why_nothing(instruments, filter) } else { Vec::new() };
+    let mut values = idle_values(instruments, filter);
+    values.retain(|value| idle.iter().all(|told| told.settings != value.settings));
+    idle.append(&mut values);
+    idle
+}
+
 /// Why nothing passed: each filter that alone lets nothing through, else all of them together.
-pub(super) fn idle(instruments: &[Instrument], filter: &Filter) -> Vec<Idle> {
+fn why_nothing(instruments: &[Instrument], filter: &Filter) -> Vec<Idle> {
     let none = Filter::default();
     let alone = [
         ("quote", Filter { quotes: filter.quotes.clone(), ..none.clone() }),
@@ -91,8 +100,8 @@ pub(super) fn idle(instruments: &[Instrument], filter: &Filter) -> Vec<Idle> {
     guilty
 }
 
-/// Values of a filter that match nothing, while others do.
-pub(super) fn idle_values(instruments: &[Instrument], filter: &Filter) -> Vec<Idle> {
+/// Values of a filter that match nothing.
+fn idle_values(instruments: &[Instrument], filter: &Filter) -> Vec<Idle> {
     let quotes = filter.quotes.iter().filter(|quote| !instruments.iter().any(|one| one.quote == **quote));
     let kinds = filter.kinds.iter().filter(|kind| !instruments.iter().any(|one| one.kind == **kind));
     let idle = |setting, value: &str| Idle { settings: vec![setting], value: Some(value.to_owned()) };

@@ -91,6 +91,10 @@ fn what_matches_nothing_is_named() {
         idle(Filter { quotes: usdx(), matching: regex("^ADA"), kinds: vec![Kind::Spot], top: None }),
         [one("quote", None), one("match", None)]
     );
+    assert_eq!(
+        idle(Filter { quotes: list(&["USDT", "USDX"]), matching: regex("^ADA"), ..Filter::default() }),
+        [one("match", None), one("quote", Some("USDX"))]
+    );
     let together = Idle { settings: vec!["quote", "match"], value: None };
     assert_eq!(
         idle(Filter { quotes: list(&["EUR"]), matching: regex("^BTC"), ..Filter::default() }),
