@@ -105,8 +105,8 @@ impl World {
         world
     }
 
-    async fn lists(&mut self, bases: &[&str]) {
-        self.list.send_replace(Arc::new(listing(bases)));
+    async fn lists(&mut self, list: List) {
+        self.list.send_replace(Arc::new(list));
         self.run.listed().await;
         assert!(matches!(self.told.try_recv(), Ok(Told::Weights(_))));
     }
@@ -177,14 +177,19 @@ fn usdt(base: &str) -> String {
     format!("{base}/USDT")
 }
 
+/// These bases, with keys as Binance has them.
 fn listing(bases: &[&str]) -> List {
-    let entry = |base: &&str| Entry {
+    let entries: Vec<Entry> = bases.iter().map(|base| entry(base, base)).collect();
+    List::new(1, &entries)
+}
+
+fn entry(base: &str, key: &str) -> Entry {
+    Entry {
         venue: "binance".to_owned(),
         symbol: usdt(base),
-        aliases: vec![format!("{base}USDT")],
+        aliases: vec![format!("{key}USDT")],
         price_increment: None,
-    };
-    List::new(1, &bases.iter().map(entry).collect::<Vec<_>>())
+    }
 }
 
 /// The next tick: its version and its price.
@@ -285,15 +290,28 @@ async fn a_new_list_reads_the_last_values_of_what_is_new() {
     world.published("ETH", v).await;
     world.carry(1).await;
     world.read().await;
-    world.lists(&["BTC", "ETH"]).await;
+    world.lists(listing(&["BTC", "ETH"])).await;
     assert_eq!(world.read().await, [Symbol::new("ETH/USDT").unwrap()]);
     let mut ticks = world.ticks("ETH").await;
     world.hear("ETH", 100);
     assert!(next_tick(&mut ticks).await.0 > v);
     world.market.carries(&["BTC", "ETH"]).await;
-    world.lists(&["ETH"]).await;
+    world.lists(listing(&["ETH"])).await;
     world.market.carries(&["ETH"]).await;
     assert_eq!(world.run.readings.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symbol_that_the_venue_calls_otherwise_is_subscribed_anew() {
+    let mut world = World::new(&["BTC"], false).await;
+    let mut ticks = world.ticks("BTC").await;
+    world.carry(1).await;
+    world.read().await;
+    let (before, _) = next_tick(&mut ticks).await;
+    world.lists(List::new(1, &[entry("BTC", "XBT")])).await;
+    world.market.carries(&["XBT"]).await;
+    assert!(next_tick(&mut ticks).await.0 > before, "whatever the order of the other key was");
+    assert_eq!(world.run.readings.len(), 0, "its last value is ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,7 +322,7 @@ async fn what_is_listed_while_last_values_are_read_is_read_before_anything_goes_
     let mut ticks = world.ticks("BTC").await;
     // As at a start: the shard is ours before its symbols are known.
     world.carry(1).await;
-    world.lists(&["BTC"]).await;
+    world.lists(listing(&["BTC"])).await;
     world.hear("BTC", 100);
     world.read().await;
     world.hear("BTC", 101);
