@@ -72,13 +72,14 @@ async fn the_ingestor_names_what_the_venues_do_not_trade() {
     exchange.ready().await;
     let words = format!(
         "--admin.listen 127.0.0.1:0 --venues.binance.rest_url {0}/binance --venues.kucoin.rest_url {0}/kucoin \
-         --venues.binance.symbols all --venues.binance.match ^NOTHING \
+         --venues.binance.symbols all --venues.binance.match ^NOTHING --venues.binance.quote USDT,USDX \
          --venues.kucoin.symbols BTC/USDT,ethusdt,NOPE/USDT",
         exchange.admin("")
     );
     let mistakes = [
         "tickwire-ingestor: wrong configuration",
         "venues.binance.match matches nothing that binance trades now",
+        "venues.binance.quote: USDX matches nothing that binance trades now",
         "venues.kucoin.symbols: ethusdt (did you mean ETH/USDT?), NOPE/USDT: not traded at kucoin now",
     ];
     check("tickwire-ingestor", &words, &mistakes).await;

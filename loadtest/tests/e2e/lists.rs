@@ -34,6 +34,14 @@ async fn ticks(stack: &Stack, topic: &str) {
     assert!(client.row_of(topic).await.v > first.v);
 }
 
+/// Waits until the venue has so many streams to deliver: what left is given up.
+async fn carried(stack: &Stack, venue: &str, streams: u64) {
+    http::until("what left is unsubscribed", async || {
+        stack.stats().await["venues"][venue]["streams"] == streams
+    })
+    .await;
+}
+
 /// As editors and orchestrators do: a new file that takes the old one's name.
 fn replace(file: &Path, text: &str) {
     let new = file.with_extension("new");
@@ -63,6 +71,7 @@ async fn a_file_that_is_replaced_is_followed() {
     listed(&stack, "binance", &["BTC/USDT", "SOL/USDT"]).await;
     ticks(&stack, "binance:SOL/USDT").await;
     client.row_of("binance:BTC/USDT").await;
+    carried(&stack, "binance", 2 * 3).await;
     let stats = stack.stats().await;
     assert_eq!(stats["venues"]["binance"]["sockets_opened"], 1, "the socket stayed: {stats}");
     stack.kept_the_limits().await;
@@ -98,5 +107,6 @@ async fn the_lists_of_several_applications_are_one() {
     put(&nats, "app.bob", "SOL/USDT").await;
     listed(&stack, "kucoin", &["BTC/USDT", "SOL/USDT"]).await;
     ticks(&stack, "kucoin:SOL/USDT").await;
+    carried(&stack, "kucoin", 2 * 2).await;
     stack.kept_the_limits().await;
 }
