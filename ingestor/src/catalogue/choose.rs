@@ -14,7 +14,7 @@ use crate::venue::contract::Instrument;
 
 /// Who named a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub(super) enum Source {
     /// The setting `symbols`.
     Setting,
     /// The file of `symbols_file`.
@@ -25,10 +25,10 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 3] = [Self::Setting, Self::File, Self::Key];
+    pub(super) const ALL: [Self; 3] = [Self::Setting, Self::File, Self::Key];
 
     /// The setting, below `venues.<id>`.
-    pub fn setting(self) -> &'static str {
+    pub(super) fn setting(self) -> &'static str {
         match self {
             Self::Setting => "symbols",
             Self::File => "symbols_file",
@@ -39,7 +39,7 @@ impl Source {
 
 /// Names that come from outside of the settings; `None` while nothing is known of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Named {
+pub(super) struct Named {
     /// Of the file.
     pub file: Option<Vec<String>>,
     /// Of the key and the keys below it.
@@ -48,7 +48,7 @@ pub struct Named {
 
 /// What is to be carried, and what is wrong with the wishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(super) struct Choice {
     /// The instruments to carry, by symbol, each once.
     pub chosen: Vec<Instrument>,
     /// What is not traded at the venue, each once a source.
@@ -59,7 +59,7 @@ pub struct Choice {
 
 /// A name that the venue does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
+pub(super) struct Unknown {
     /// The name as it was given.
     pub name: String,
     /// Who gave it.
@@ -70,7 +70,7 @@ pub struct Unknown {
 
 /// A filter, or several together, that nothing passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idle {
+pub(super) struct Idle {
     /// The settings, below `venues.<id>`; several where each alone lets something through.
     pub settings: Vec<&'static str>,
     /// The value that matches nothing, where a filter has several.
@@ -79,7 +79,12 @@ pub struct Idle {
 
 /// Chooses. `present` is what is carried now: at the edge of `top`, what is there stays there until it has clearly
 /// fallen behind, so that two symbols of one size do not take turns.
-pub fn choose(listing: &Listing, selection: &Selection, named: &Named, present: &BTreeSet<String>) -> Choice {
+pub(super) fn choose(
+    listing: &Listing,
+    selection: &Selection,
+    named: &Named,
+    present: &BTreeSet<String>,
+) -> Choice {
     let mut choice = Choice::default();
     let mut chosen: BTreeMap<&Symbol, &Instrument> = BTreeMap::new();
     let listed = match &selection.symbols {

@@ -11,7 +11,7 @@ use crate::venue::contract::{AnswerError, Instrument, Venue};
 
 /// What a venue lists at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
+pub(super) struct Listing {
     /// What trades, by symbol, each once; never empty where a venue was asked.
     pub instruments: Vec<Instrument>,
     /// 24 h volume in quote units by the venue's key, if it was asked for.
@@ -23,7 +23,11 @@ pub struct Listing {
 /// # Errors
 /// [`RestError`]; an answer without anything that trades is one.
 #[tracing::instrument(name = "discover", skip_all, fields(venue = venue.id()))]
-pub async fn discover(venue: &dyn Venue, rest: &Rest, with_volumes: bool) -> Result<Listing, RestError> {
+pub(super) async fn discover(
+    venue: &dyn Venue,
+    rest: &Rest,
+    with_volumes: bool,
+) -> Result<Listing, RestError> {
     let answer = rest.ask(venue.discovery()).await?;
     if let Some(weight) = venue.announced_weight(&answer) {
         rest.announced(weight);

@@ -11,7 +11,7 @@ use crate::config::Selection;
 
 /// What came of news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// The catalogue is what it was.
     Same,
     /// The catalogue has changed by so many symbols.
@@ -32,7 +32,7 @@ pub enum Verdict {
 
 /// One venue's.
 #[derive(Debug)]
-pub struct Ledger {
+pub(super) struct Ledger {
     venue: &'static str,
     selection: Selection,
     listing: Option<Listing>,
@@ -46,7 +46,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Nothing is known of the venue yet; `present` is what an earlier keeper left in the catalogue.
-    pub fn new(venue: &'static str, selection: Selection, present: Vec<String>) -> Self {
+    pub(super) fn new(venue: &'static str, selection: Selection, present: Vec<String>) -> Self {
         let (choice, named) = (Choice::default(), Named::default());
         Self {
             venue,
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// The venue answered.
-    pub fn listed(&mut self, listing: Listing) -> Verdict {
+    pub(super) fn listed(&mut self, listing: Listing) -> Verdict {
         let choice = self.choose(&listing);
         let (carried, would_be) = (self.present.len(), choice.chosen.len());
         if 2 * would_be < carried && !self.is_doubted {
@@ -74,7 +74,7 @@ impl Ledger {
     }
 
     /// A list of others changed. Whoever writes it means it.
-    pub fn named(&mut self, named: Named) -> Verdict {
+    pub(super) fn named(&mut self, named: Named) -> Verdict {
         self.named = named;
         let Some(listing) = self.listing.take() else { return Verdict::Same };
         let choice = self.choose(&listing);
@@ -83,17 +83,17 @@ impl Ledger {
     }
 
     /// The catalogue as it is to be written; `None` while the venue has not answered.
-    pub fn entries(&self) -> Option<&[Entry]> {
+    pub(super) fn entries(&self) -> Option<&[Entry]> {
         self.listing.is_some().then_some(self.entries.as_slice())
     }
 
     /// Names of this source that the venue does not know.
-    pub fn unknown(&self, source: Source) -> usize {
+    pub(super) fn unknown(&self, source: Source) -> usize {
         self.choice.unknown.iter().filter(|unknown| unknown.source == source).count()
     }
 
     /// What is wrong with the wishes, one sentence a setting.
-    pub fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<String> {
         faults::sentences(self.venue, &self.choice, &Source::ALL)
     }
 

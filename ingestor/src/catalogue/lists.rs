@@ -14,7 +14,7 @@ use file::FileList;
 
 /// The lists of one venue.
 #[derive(Debug)]
-pub struct Lists {
+pub(super) struct Lists {
     file: Option<FileList>,
     key: Option<KeyList>,
 }
@@ -24,7 +24,7 @@ impl Lists {
     ///
     /// # Errors
     /// When the connection is closed, or for a key that can never be one.
-    pub async fn open(selection: &Selection, nats: &Nats) -> anyhow::Result<Self> {
+    pub(super) async fn open(selection: &Selection, nats: &Nats) -> anyhow::Result<Self> {
         let mut file = selection.file.as_deref().map(FileList::new);
         if let Some(file) = &mut file {
             file.look().await;
@@ -40,7 +40,7 @@ impl Lists {
     }
 
     /// What they name now.
-    pub fn named(&self) -> Named {
+    pub(super) fn named(&self) -> Named {
         Named {
             file: self.file.as_ref().and_then(|file| file.names().map(<[String]>::to_vec)),
             key: self.key.as_ref().and_then(|key| key.names.clone()),
@@ -48,7 +48,7 @@ impl Lists {
     }
 
     /// Waits until any of them has changed. Cancel-safe.
-    pub async fn changed(&mut self) {
+    pub(super) async fn changed(&mut self) {
         tokio::select! {
             () = changed_file(&mut self.file) => {}
             () = changed_key(&mut self.key) => {}

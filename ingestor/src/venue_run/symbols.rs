@@ -133,13 +133,17 @@ fn carry(outlet: &Outlet, reading: &Reading, permit: SharedPermit) {
 async fn last_rows(nats: &Nats, id: &'static str, symbols: Vec<Symbol>) -> Vec<(Symbol, Bytes)> {
     let topics: Vec<Topic> =
         symbols.into_iter().filter_map(|symbol| Topic::new(id, symbol.as_str()).ok()).collect();
+    let mut is_told = false;
     loop {
         match Snapshots::new(nats).get(&topics).await {
             Ok(rows) => {
                 let rows = topics.into_iter().zip(rows);
                 return rows.filter_map(|(topic, row)| Some((topic.symbol, row?))).collect();
             }
-            Err(error) => warn!(venue = id, %error, "trying again"),
+            Err(error) if !std::mem::replace(&mut is_told, true) => {
+                warn!(venue = id, %error, "cannot read last values, trying on");
+            }
+            Err(_) => {}
         }
         sleep(RETRY).await;
     }
