@@ -85,6 +85,7 @@ async fn put(nats: &Nats, key: &str, value: &'static str) {
     publisher.flush().await.unwrap();
 }
 
+/// Also when the ingestor that kept the list is gone.
 #[tokio::test]
 async fn the_lists_of_several_applications_are_one() {
     let setup = Setup {
@@ -93,7 +94,7 @@ async fn the_lists_of_several_applications_are_one() {
         ingestor: "--venues.kucoin.symbols_key app",
         ..Setup::default()
     };
-    let stack = Stack::start(setup).await;
+    let mut stack = Stack::start(setup).await;
     let _second = stack.another_ingestor().await;
     let nats = stack.nats().await;
     ensure_bucket(&nats, WATCH_BUCKET, 1).await.unwrap();
@@ -103,6 +104,7 @@ async fn the_lists_of_several_applications_are_one() {
     listed(&stack, "kucoin", &["BTC/USDT", "ETH/USDT", "SOL/USDT"]).await;
     ticks(&stack, "kucoin:ETH/USDT").await;
     ticks(&stack, "kucoin:SOL/USDT").await;
+    stack.ingestor.kill().await;
     put(&nats, "app.alice", "[]").await;
     put(&nats, "app.bob", "SOL/USDT").await;
     listed(&stack, "kucoin", &["BTC/USDT", "SOL/USDT"]).await;
