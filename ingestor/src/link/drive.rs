@@ -4,31 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use metrics::{Counter, counter};
 use tickwire_common::time::now_us;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::line::Line;
 use super::tell::Teller;
 use super::{Link, Load, Retire, Route};
 use crate::venue::contract::{Carried, Frame, Micros, Out, Reason, Session};
 
 /// Frames that are read before their prices are published together: bounds the delay of the first one.
 const FRAMES_AT_ONCE: usize = 64;
-
-/// Longest time for a frame of ours to leave. A venue that does not read is as good as dead.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest time for a goodbye.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a socket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +37,7 @@ pub(super) struct Drive<S> {
     name: String,
     number: u32,
     route: Arc<Route>,
-    socket: WebSocketStream<S>,
+    socket: Line<S>,
     session: Box<dyn Session>,
     load: watch::Receiver<Load>,
     /// What the session was told to carry.
@@ -73,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
             name: link.name.clone(),
             number: link.socket,
             route: Arc::clone(&link.route),
-            socket,
+            socket: Line::new(socket),
             session,
             load: link.load.clone(),
             carried: Load::new(),
@@ -93,11 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         let reason = match token.run_until_cancelled(self.turn()).await {
             Some(reason @ (Reason::Closed | Reason::Io)) => Some(reason),
             Some(reason) => {
-                self.goodbye().await;
+                self.socket.goodbye().await;
                 Some(reason)
             }
             None => {
-                self.close().await;
+                self.socket.close().await;
                 None
             }
         };
@@ -209,8 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         self.out.events.drain(..).try_for_each(|event| self.teller.tell(event, &self.carried))?;
         // The library has put the pong into its buffer; without a flush it would wait for the next frame.
         if std::mem::take(&mut self.pong_waits) || !self.out.send.is_empty() {
-            let sent = timeout(SEND_TIMEOUT, send_all(&mut self.socket, &mut self.out.send)).await;
-            return if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Reason::Io) };
+            return self.socket.send(self.out.send.drain(..)).await;
         }
         Ok(())
     }
@@ -227,27 +219,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     fn now(&self) -> Micros {
         Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX)
     }
-
-    /// Says goodbye to a socket that still works; the venue's answer is of no use to a socket that is to be replaced.
-    async fn goodbye(&mut self) {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        let _in_time = timeout(CLOSE_TIMEOUT, self.socket.close(Some(frame))).await;
-    }
-
-    /// Goodbye and the venue's answer to it: the end of a connection by RFC 6455, section 7.
-    async fn close(&mut self) {
-        self.goodbye().await;
-        let answered = async { while let Some(Ok(_)) = self.socket.next().await {} };
-        let _in_time = timeout(CLOSE_TIMEOUT, answered).await;
-    }
-}
-
-async fn send_all<S>(socket: &mut WebSocketStream<S>, texts: &mut Vec<String>) -> Result<(), WsError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    for text in texts.drain(..) {
-        socket.feed(Message::text(text)).await?;
-    }
-    socket.flush().await
 }

@@ -5,6 +5,7 @@
 mod connect;
 mod drive;
 mod gate;
+mod line;
 mod state;
 mod tell;
 mod view;
