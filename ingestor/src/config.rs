@@ -24,8 +24,8 @@ const LOG: [Setting; 2] = log(LOG_FILTER);
 const BUDGET: &[Setting] = &[Setting::new(
     "budget.address",
     "shared",
-    "Processes of one value share the venues' limits for an address: name each way out to the internet differently, like \
-     the node (letters, digits, _ and -)",
+    "Processes of one value share the venues' limits of connects: name each way out to the internet differently, like the \
+     node (letters, digits, _, - and .)",
 )];
 
 /// Longest name of an address, in bytes: it is a token of a NATS subject.
@@ -75,9 +75,9 @@ impl Config {
 }
 
 fn read_address(text: &str) -> Result<String, String> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if text.len() > ADDRESS_BYTES_MAX || !text.bytes().all(legal) {
-        return Err(format!("is not a name of at most {ADDRESS_BYTES_MAX} letters, digits, _ and -"));
+        return Err(format!("is not a name of at most {ADDRESS_BYTES_MAX} letters, digits, _, - and ."));
     }
     Ok(text.to_owned())
 }

@@ -45,7 +45,7 @@ fn serve(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let shutdown = shutdown_signal()?;
+    let mut shutdown = std::pin::pin!(shutdown_signal()?);
     let metrics = Metrics::install()?;
     let listener = TcpListener::bind(config.admin_listen)
         .await
@@ -53,7 +53,11 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let tasks = Tasks::new();
     let venues = app::venues(config)?;
-    if let Err(refused) = check_start(venues.iter().map(|(venue, rest)| (venue, rest))).await {
+    let checked = tokio::select! {
+        checked = check_start(venues.iter().map(|(venue, rest)| (venue, rest))) => checked,
+        () = &mut shutdown => return Ok(ExitCode::SUCCESS),
+    };
+    if let Err(refused) = checked {
         writeln!(std::io::stderr(), "{PROGRAM}: wrong configuration\n{refused}")?;
         return Ok(ExitCode::from(WRONG_CONFIGURATION));
     }

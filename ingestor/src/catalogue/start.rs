@@ -16,8 +16,8 @@ use super::faults;
 use crate::config::{Selection, Symbols, VenueConfig};
 use crate::rest::Rest;
 
-/// Longest wait for all venues together.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for all venues together: nothing is carried and no probe is answered meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings that cannot be meant; displays one mistake a line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -27,7 +27,7 @@ pub struct Refused {
     pub sentences: Vec<String>,
 }
 
-/// Asks the venues whether they trade what the settings name, all at once and each once, for at most 10 s. Venues whose
+/// Asks the venues whether they trade what the settings name, all at once and each once, for at most 5 s. Venues whose
 /// settings cannot be wrong are not asked. What lists of others name is not looked at.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "venues.*.linger_seconds",
         "30",
-        "Seconds that a symbol is carried after its last client has gone, where symbols is demand; 0 to 86400",
+        "Seconds that a symbol is carried after no edge wants it any more, where symbols is demand; 0 to 86400",
     ),
     Setting::new(
         "venues.*.stale_after_seconds",

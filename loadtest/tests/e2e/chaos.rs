@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::process::{Scratch, command};
 
-/// Three times what it takes on a machine that does nothing else.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Well above what it takes on a machine that does nothing else.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const EVENTS: [&str; 12] = [
     "undisturbed",
