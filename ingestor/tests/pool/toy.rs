@@ -25,7 +25,6 @@ const FACTS: Facts = Facts {
 
 const SHAPE: Shape = Shape {
     topics: 1,
-    watched: 0,
     mixed: true,
     units_max: 100,
     units_per_request: 50,
@@ -68,12 +67,13 @@ impl ToySession {
     fn read(&mut self, text: &str, now: Micros, out: &mut Out) {
         match *text.split(' ').collect::<Vec<_>>() {
             ["ok", id] => assert!(self.0.taken(id.parse().unwrap(), now, out)),
-            ["full", id] => assert!(self.0.refused(id.parse().unwrap(), Refusal::Full, "full", out)),
+            ["full", id] => {
+                assert!(self.0.refused(id.parse().unwrap(), (Refusal::Full, "full"), now, out));
+            }
             ["px", name, nth] => {
-                let Ok(symbol) = self.0.heard(name.as_bytes(), 0, out) else { return };
                 let fields = Row { price: nth.parse().ok(), ..Row::default() };
                 let orders = Orders { price: Orders::of(nth.parse().unwrap()), ..Orders::NONE };
-                out.updates.push(Update { symbol, fields, orders });
+                self.0.tell((name.as_bytes(), 0), now, out, |symbol| Update { symbol, fields, orders });
             }
             ["bye"] => out.events.push(Event::Retire),
             _ => panic!("{text}"),

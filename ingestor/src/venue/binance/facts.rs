@@ -66,7 +66,6 @@ pub const TICKER: usize = 2;
 /// How streams are subscribed ("Live Subscribing/Unsubscribing to streams").
 pub const SHAPE: Shape = Shape {
     topics: STREAMS_PER_SYMBOL,
-    watched: TICKER,
     mixed: true,
     units_max: STREAMS_PER_SOCKET_MAX,
     units_per_request: STREAMS_PER_SUBSCRIBE,

@@ -33,13 +33,13 @@ impl BinanceSession {
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
             Ok(Message::Book(name, book)) => {
-                self.subscriptions.tell(name, facts::BOOK_TICKER, out, |at| of_book(at, book))
+                self.subscriptions.tell((name, facts::BOOK_TICKER), now, out, |at| of_book(at, book))
             }
             Ok(Message::Trade(name, trade)) => {
-                self.subscriptions.tell(name, facts::TRADE, out, |at| of_trade(at, trade))
+                self.subscriptions.tell((name, facts::TRADE), now, out, |at| of_trade(at, trade))
             }
             Ok(Message::Ticker(name, ticker)) => {
-                self.subscriptions.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+                self.subscriptions.tell((name, facts::TICKER), now, out, |at| of_ticker(at, ticker));
             }
             Ok(Message::Reply(reply)) => self.reply(&reply, now, out),
             Ok(Message::Shutdown) => out.events.push(Event::Retire),
@@ -53,7 +53,7 @@ impl BinanceSession {
             None => self.subscriptions.taken(id, now, out),
             Some((code, words)) => {
                 let refusal = if *code == TOO_MANY { Refusal::Full } else { Refusal::Some };
-                self.subscriptions.refused(id, refusal, &format!("{code}: {words}"), out)
+                self.subscriptions.refused(id, (refusal, &format!("{code}: {words}")), now, out)
             }
         });
         if !known {

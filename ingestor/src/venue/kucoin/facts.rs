@@ -75,7 +75,6 @@ pub const SUBSCRIBE_BYTES_MAX: usize = 4_096;
 /// How topics are subscribed (INTRO, "Subscribe").
 pub const SHAPE: Shape = Shape {
     topics: TOPICS_PER_SYMBOL,
-    watched: SNAPSHOT,
     mixed: false,
     units_max: TOPICS_PER_SOCKET_MAX,
     units_per_request: SYMBOLS_PER_SUBSCRIBE_MAX,

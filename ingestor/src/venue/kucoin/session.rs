@@ -39,10 +39,10 @@ impl KucoinSession {
     fn read(&mut self, frame: &[u8], now: Micros, out: &mut Out) {
         match codec::decode(frame) {
             Ok(Message::Ticker(name, ticker)) => {
-                self.subscriptions.tell(name, facts::TICKER, out, |at| of_ticker(at, ticker));
+                self.subscriptions.tell((name, facts::TICKER), now, out, |at| of_ticker(at, ticker));
             }
             Ok(Message::Snapshot(name, snapshot)) => {
-                self.subscriptions.tell(name, facts::SNAPSHOT, out, |at| of_snapshot(at, snapshot));
+                self.subscriptions.tell((name, facts::SNAPSHOT), now, out, |at| of_snapshot(at, snapshot));
             }
             Ok(Message::Welcome) => self.welcome(now, out),
             Ok(Message::Ack(id)) => self.acked(id, now, out),
@@ -81,7 +81,7 @@ impl KucoinSession {
         match ours {
             Some(id) if refusal.code != facts::CODE_TOKEN => {
                 let reason = format!("{}: {}", refusal.code, refusal.text);
-                if !self.subscriptions.refused(id, meaning(refusal, now), &reason, out) {
+                if !self.subscriptions.refused(id, (meaning(refusal, now), &reason), now, out) {
                     out.events.push(Event::Ignored("late_refusal"));
                 }
             }

@@ -1,3 +1,5 @@
+mod silence;
+
 use serde_json::{Value, json};
 use tickwire_common::decimal::Decimal;
 use tickwire_common::row::Row;
@@ -283,33 +285,14 @@ fn a_smaller_limit_for_a_message_is_obeyed() {
     assert!(sim.rejected().is_empty());
 }
 
-/// The topics of ETH-BTC that are given up to be asked for again, when BTC-USDT speaks and of ETH-BTC only this comes.
-fn asked_again(heard: Option<&str>) -> Vec<String> {
-    let mut sim = subscribed(&["BTC-USDT", "ETH-BTC"]);
-    sim.text(SNAPSHOTS.lines().find(|frame| frame.contains("BTC-USDT")).expect("a recorded snapshot"));
-    heard.into_iter().for_each(|frame| sim.text(frame));
-    let before = sim.sent.len();
-    for _ in 0..=facts::FIRST_DATA / SECOND {
-        sim.pass(SECOND);
-        if sim.sent.last().is_some_and(|(_, frame)| frame["type"] == "ping") {
-            sim.text(r#"{"id":"0","type":"pong"}"#);
-        }
-    }
-    assert_eq!((sim.quiet(), sim.reconnect()), (vec![1], None));
-    let asked = sim.sent[before..].iter().filter(|(_, frame)| frame["type"] == "unsubscribe");
-    asked.map(|(_, frame)| frame["topic"].as_str().unwrap().to_owned()).collect()
+fn ticker(key: &str) -> String {
+    json!({"type": "message", "topic": format!("/market/ticker:{key}"), "subject": "trade.ticker",
+        "data": {"sequence": "1", "price": "0.03", "bestBid": "0.03", "bestAsk": "0.04", "time": 1}})
+    .to_string()
 }
 
-#[test]
-fn a_silent_symbol_is_asked_for_again_as_a_whole() {
-    assert_eq!(asked_again(None), ["/market/ticker:ETH-BTC", "/market/snapshot:ETH-BTC"]);
-}
-
-#[test]
-fn a_silent_snapshot_costs_no_ticker() {
-    let ticker = r#"{"type":"message","topic":"/market/ticker:ETH-BTC","subject":"trade.ticker","data":{"sequence":"1",
-        "price":"0.03","size":"1","bestBid":"0.03","bestBidSize":"1","bestAsk":"0.04","bestAskSize":"1","time":1}}"#;
-    assert_eq!(asked_again(Some(ticker)), ["/market/snapshot:ETH-BTC"]);
+fn snapshot(key: &str) -> &'static str {
+    SNAPSHOTS.lines().find(|frame| frame.contains(key)).expect("a recorded snapshot")
 }
 
 #[test]
@@ -320,7 +303,8 @@ fn the_heartbeat_is_the_invitations_and_a_missing_pong_is_death() {
     sim.pass(SECOND);
     sim.text(r#"{"id":"1","type":"ack"}"#);
     sim.text(r#"{"id":"2","type":"ack"}"#);
-    sim.text(SNAPSHOTS.lines().find(|frame| frame.contains("BTC-USDT")).unwrap());
+    sim.text(snapshot("BTC-USDT"));
+    sim.text(&ticker("BTC-USDT"));
     for pings in 1..=20 {
         sim.pass(5 * SECOND);
         let (at, ping) = sim.sent.last().unwrap();

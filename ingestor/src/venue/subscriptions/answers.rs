@@ -1,7 +1,7 @@
 //! What the venue's answers mean for the topics of a request.
 
-use super::queue::{Batch, Unit};
-use super::table::{Place, State};
+use super::queue::{Ask, Batch, Unit};
+use super::table::{Entry, Place, State};
 use super::{Refusal, Subscriptions, tell_acked};
 use crate::venue::contract::{Event, Micros, Out};
 
@@ -9,7 +9,7 @@ impl Subscriptions {
     /// The venue has done what the request of this id asks for. False if there is none.
     pub fn taken(&mut self, id: u64, now: Micros, out: &mut Out) -> bool {
         let Some(batch) = self.requests.answered(id) else { return false };
-        if batch.coming {
+        if batch.ask.coming {
             self.joined(&batch.units, now, out);
         } else {
             batch.units.iter().for_each(|unit| self.left(*unit));
@@ -47,15 +47,21 @@ impl Subscriptions {
     }
 
     /// The venue refuses the request of this id. False if there is none.
-    pub fn refused(&mut self, id: u64, refusal: Refusal, reason: &str, out: &mut Out) -> bool {
-        let Some(Batch { units, coming, unsure, .. }) = self.requests.answered(id) else { return false };
+    pub fn refused(
+        &mut self,
+        id: u64,
+        (refusal, reason): (Refusal, &str),
+        now: Micros,
+        out: &mut Out,
+    ) -> bool {
+        let Some(Batch { units, ask, .. }) = self.requests.answered(id) else { return false };
         match refusal {
             Refusal::Until(at) => {
                 self.requests.hold(at);
-                self.ask_anew(units, coming, unsure);
+                self.ask_anew(units, ask);
             }
-            Refusal::Some => self.take_apart(units, (coming, unsure), reason, out),
-            Refusal::All | Refusal::Full => self.reject(&units, coming, refusal, reason, out),
+            Refusal::Some => self.take_apart(units, ask, reason, now, out),
+            Refusal::All | Refusal::Full => self.reject(&units, ask, (refusal, reason), now, out),
         }
         self.clean_queue();
         true
@@ -63,11 +69,11 @@ impl Subscriptions {
 
     /// The venue has done none of this now. If it was asked before and that was not answered, it may have done it then:
     /// such a request is asked anew as it was, whatever is wanted by now.
-    fn ask_anew(&mut self, mut units: Vec<Unit>, coming: bool, unsure: bool) {
-        if !unsure {
-            units.retain(|unit| self.take_back(*unit, coming));
+    fn ask_anew(&mut self, mut units: Vec<Unit>, ask: Ask) {
+        if !ask.unsure {
+            units.retain(|unit| self.take_back(*unit, ask.coming));
         }
-        self.queue.put(Batch::refused(units, coming, unsure));
+        self.queue.put(Batch::refused(units, ask));
     }
 
     /// Whether it is still to be asked for.
@@ -85,18 +91,18 @@ impl Subscriptions {
 
     /// One bad symbol fails the whole list. The one that the venue names is dropped and the rest asked for again; where
     /// the answer does not single one out, the list is halved until it does.
-    fn take_apart(&mut self, units: Vec<Unit>, (coming, unsure): (bool, bool), reason: &str, out: &mut Out) {
+    fn take_apart(&mut self, units: Vec<Unit>, ask: Ask, reason: &str, now: Micros, out: &mut Out) {
         let (named, others): (Vec<Unit>, Vec<Unit>) =
             units.iter().partition(|unit| self.is_named(unit.place, reason));
         if units.len() == 1 {
-            self.reject(&units, coming, Refusal::Some, reason, out);
+            self.reject(&units, ask, (Refusal::Some, reason), now, out);
         } else if named.is_empty() || others.is_empty() {
             let (left, right) = units.split_at(units.len() / 2);
-            self.ask_anew(left.to_vec(), coming, unsure);
-            self.ask_anew(right.to_vec(), coming, unsure);
+            self.ask_anew(left.to_vec(), ask);
+            self.ask_anew(right.to_vec(), ask);
         } else {
-            self.ask_anew(others, coming, unsure);
-            self.reject(&named, coming, Refusal::Some, reason, out);
+            self.ask_anew(others, ask);
+            self.reject(&named, ask, (Refusal::Some, reason), now, out);
         }
     }
 
@@ -105,15 +111,29 @@ impl Subscriptions {
         self.table.get(place).is_some_and(|entry| words.any(|word| word == &*entry.name))
     }
 
-    pub(super) fn reject(&mut self, units: &[Unit], coming: bool, why: Refusal, reason: &str, out: &mut Out) {
+    pub(super) fn reject(
+        &mut self,
+        units: &[Unit],
+        ask: Ask,
+        (why, reason): (Refusal, &str),
+        now: Micros,
+        out: &mut Out,
+    ) {
         for unit in units {
-            if !coming {
+            if !ask.coming {
                 // What the venue does not know, it does not send.
                 self.left(*unit);
                 continue;
             }
             self.table.set(unit.place, unit.topic, State::Off);
-            if let Some(entry) = self.table.get(unit.place).filter(|entry| entry.wanted) {
+            let entry = self.table.get(unit.place).filter(|entry| entry.wanted);
+            if entry.is_some_and(Entry::is_asked_again) {
+                // The symbol keeps its other topics.
+                out.events.push(Event::Ignored("refused_again"));
+                self.ask_later(unit.place, now);
+                continue;
+            }
+            if let Some(entry) = entry {
                 let (symbol, full) = (entry.index, why == Refusal::Full);
                 out.events.push(Event::Rejected { symbol, full, reason: reason.to_owned() });
             }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod queue;
+mod quiet;
 mod send;
 mod shape;
 mod table;
@@ -16,14 +17,11 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::contract::{Event, Micros, Out, Reason, Update};
+use super::contract::{Event, Micros, Out, Reason};
 use super::requests::Requests;
-use queue::{Batch, Queue, Unit};
+use queue::{Ask, Batch, Queue, Unit};
 pub use shape::{Refusal, Request, Shape, TOPICS_MAX};
-use table::{Entry, Place, State, Table};
-
-/// How often the pause of a quiet symbol doubles.
-const QUIET_DOUBLINGS: u32 = 6;
+use table::{Entry, Place, State, Table, bit};
 
 /// The subscriptions of one connection.
 #[derive(Debug)]
@@ -32,7 +30,7 @@ pub struct Subscriptions {
     table: Table,
     queue: Queue,
     requests: Requests<Batch>,
-    /// Symbols whose watched topic has not spoken, by when it must.
+    /// Symbols with a topic that has not spoken, by when it is asked for again.
     quiet: BTreeSet<(Micros, Place)>,
     /// Whether anything ever came.
     any_data: bool,
@@ -74,7 +72,7 @@ impl Subscriptions {
         if std::mem::replace(&mut entry.wanted, true) {
             return;
         }
-        entry.live = false;
+        (entry.live, entry.spoke, entry.quiet_times) = (false, 0, 0);
         for topic in 0..self.shape.topics {
             match self.table.state(place, topic) {
                 State::Off => self.push(Unit { place, topic }, true),
@@ -124,57 +122,13 @@ impl Subscriptions {
     }
 
     fn push(&mut self, unit: Unit, coming: bool) {
-        let name_bytes = self.table.get(unit.place).map_or(0, |entry| entry.name.len());
-        self.queue.push(unit, name_bytes, coming, self.shape);
+        let Some(entry) = self.table.get(unit.place) else { return };
+        let again = entry.wanted && entry.is_asked_again();
+        self.queue.push(unit, entry.name.len(), Ask { coming, again, unsure: false }, self.shape);
         let state = if coming { State::Waiting } else { State::Going };
         self.table.set(unit.place, unit.topic, state);
-        if coming
-            && unit.topic == self.shape.watched
-            && let Some(entry) = self.table.get_mut(unit.place)
-        {
-            entry.spoke = false;
-        }
-    }
-
-    /// A topic of the symbol of this name spoke: the number to tell it under.
-    ///
-    /// # Errors
-    /// Why nobody wants to hear it.
-    #[inline]
-    pub fn heard(&mut self, name: &[u8], topic: usize, out: &mut Out) -> Result<u32, &'static str> {
-        let is_watched = topic == self.shape.watched;
-        let Some((place, entry)) = self.table.named(name) else { return Err("unknown_symbol") };
-        if !entry.wanted {
-            return Err("unsubscribed_symbol");
-        }
-        let index = entry.index;
-        if !entry.live || (is_watched && !entry.spoke) {
-            self.first_news(place, is_watched, out);
-        }
-        Ok(index)
-    }
-
-    /// A topic of the symbol of this name spoke: `news` go out under its number, if anybody wants to hear them.
-    #[inline]
-    pub fn tell(&mut self, name: &[u8], topic: usize, out: &mut Out, news: impl FnOnce(u32) -> Update) {
-        match self.heard(name, topic, out) {
-            Ok(symbol) => out.updates.push(news(symbol)),
-            Err(why) => out.events.push(Event::Ignored(why)),
-        }
-    }
-
-    #[cold]
-    fn first_news(&mut self, place: Place, is_watched: bool, out: &mut Out) {
-        self.any_data = true;
-        let Some(entry) = self.table.get_mut(place) else { return };
-        if !std::mem::replace(&mut entry.live, true) {
-            out.events.push(Event::Live { symbol: entry.index });
-        }
-        if is_watched {
-            (entry.spoke, entry.quiet_times) = (true, 0);
-            if let Some(by) = entry.quiet_by.take() {
-                self.quiet.remove(&(by, place));
-            }
+        if coming && let Some(entry) = self.table.get_mut(unit.place) {
+            entry.spoke &= !bit(unit.topic);
         }
     }
 
@@ -182,16 +136,6 @@ impl Subscriptions {
         let is_on =
             |entry: &Entry| entry.states.iter().take(self.shape.topics).all(|state| *state == State::On);
         self.table.get(place).is_some_and(is_on)
-    }
-
-    /// From now on the watched topic has to speak.
-    fn watch(&mut self, place: Place, now: Micros) {
-        let Some(entry) = self.table.get_mut(place).filter(|entry| !entry.spoke) else { return };
-        let by = now + (self.shape.first_data << entry.quiet_times.min(QUIET_DOUBLINGS));
-        if let Some(before) = entry.quiet_by.replace(by) {
-            self.quiet.remove(&(before, place));
-        }
-        self.quiet.insert((by, place));
     }
 
     /// Books a message that is no request.
@@ -211,34 +155,18 @@ impl Subscriptions {
 
     /// Asks again for what was not answered and for what stayed silent. Why the connection is of no more use, if so.
     pub fn deadline(&mut self, now: Micros, out: &mut Out) -> Option<Reason> {
-        while let Some(Batch { units, coming, unanswered, .. }) = self.requests.overdue(now) {
-            if unanswered {
+        while let Some(batch) = self.requests.overdue(now) {
+            // What works goes on while the venue is slow to answer for what is silent anyway.
+            if batch.unanswered && !batch.ask.again {
                 return Some(Reason::Ack);
             }
-            self.queue.put(Batch::unanswered(units, coming));
+            self.queue.put(batch.unanswered());
         }
         if self.first_data_by().is_some_and(|by| now >= by) {
             return Some(Reason::FirstData);
         }
-        while let Some((by, place)) = self.quiet.first().copied().filter(|(by, _)| now >= *by) {
-            self.quiet.remove(&(by, place));
-            self.is_quiet(place, out);
-        }
+        self.ask_quiet(now, out);
         None
-    }
-
-    fn is_quiet(&mut self, place: Place, out: &mut Out) {
-        let Some(entry) = self.table.get_mut(place) else { return };
-        (entry.quiet_by, entry.quiet_times) = (None, entry.quiet_times.saturating_add(1));
-        out.events.push(Event::Quiet { symbol: entry.index });
-        // Where another topic speaks, asking for that one again would cost news.
-        let is_silent = !entry.live;
-        for topic in (0..self.shape.topics).filter(|topic| is_silent || *topic == self.shape.watched) {
-            // Given up and, as it is wanted, asked for again.
-            if self.table.state(place, topic) == State::On {
-                self.push(Unit { place, topic }, false);
-            }
-        }
     }
 
     /// When [`Self::deadline`] and [`Self::send_due`] want to be called.

@@ -9,8 +9,8 @@ impl Subscriptions {
     /// Hands the requests that may be sent now to `write`, which makes the frame.
     pub fn send_due(&mut self, now: Micros, out: &mut Out, write: impl Fn(&Request<'_>) -> String) {
         while now >= self.requests.next_send() {
-            let Some(batch) = self.next_batch(out) else { return };
-            let (units, subscribe) = (batch.units.clone(), batch.coming);
+            let Some(batch) = self.next_batch(now, out) else { return };
+            let (units, subscribe) = (batch.units.clone(), batch.ask.coming);
             for unit in &units {
                 let state = if subscribe { State::Asked } else { State::Leaving };
                 self.table.set(unit.place, unit.topic, state);
@@ -23,24 +23,23 @@ impl Subscriptions {
     }
 
     /// What comes goes first, as far as the venue has room; what goes makes room.
-    fn next_batch(&mut self, out: &mut Out) -> Option<Batch> {
+    fn next_batch(&mut self, now: Micros, out: &mut Out) -> Option<Batch> {
         loop {
             let room = self.shape.units_max.saturating_sub(self.table.counts().at_venue);
             match self.queue.coming.front_mut() {
                 None => return self.queue.going.pop_front(),
-                Some(first) if first.unsure || first.units.len() <= room => {
+                Some(first) if first.ask.unsure || first.units.len() <= room => {
                     return self.queue.coming.pop_front();
                 }
                 Some(first) if room > 0 => {
-                    let units = first.units.drain(..room).collect();
-                    return Some(Batch::refused(units, true, false));
+                    return Some(Batch::refused(first.units.drain(..room).collect(), first.ask));
                 }
                 Some(_) if !self.queue.going.is_empty() => return self.queue.going.pop_front(),
                 Some(_) if self.table.counts().leaving > 0 => return None,
                 Some(_) => {
-                    let units = self.queue.coming.pop_front().map(|first| first.units).unwrap_or_default();
+                    let first = self.queue.coming.pop_front().unwrap_or_default();
                     let reason = format!("all {} topics of the connection are taken", self.shape.units_max);
-                    self.reject(&units, true, Refusal::Full, &reason, out);
+                    self.reject(&first.units, first.ask, (Refusal::Full, &reason), now, out);
                     self.clean_queue();
                 }
             }
@@ -50,8 +49,9 @@ impl Subscriptions {
     /// Whether anything may go out as soon as the budget allows.
     pub(super) fn can_send(&self) -> bool {
         let counts = self.table.counts();
-        let waits_for_room =
-            |first: &Batch| !first.unsure && counts.at_venue >= self.shape.units_max && counts.leaving > 0;
+        let waits_for_room = |first: &Batch| {
+            !first.ask.unsure && counts.at_venue >= self.shape.units_max && counts.leaving > 0
+        };
         !self.queue.going.is_empty() || self.queue.coming.front().is_some_and(|first| !waits_for_room(first))
     }
 }

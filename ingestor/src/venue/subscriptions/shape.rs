@@ -10,8 +10,6 @@ pub const TOPICS_MAX: usize = 3;
 pub struct Shape {
     /// Topics of one symbol, count; at most [`TOPICS_MAX`].
     pub topics: usize,
-    /// The topic that the venue speaks on even where nothing is traded.
-    pub watched: usize,
     /// Whether one request may hold several topics.
     pub mixed: bool,
     /// Topics that the venue allows on one connection, count.

@@ -38,6 +38,11 @@ impl State {
     }
 }
 
+/// A topic in a set of topics, of which there are at most [`TOPICS_MAX`].
+pub(super) const fn bit(topic: usize) -> u8 {
+    1 << topic
+}
+
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) index: u32,
@@ -45,13 +50,21 @@ pub(super) struct Entry {
     /// Whether we were asked to carry it; if not, the entry only stays until the venue has let go of it.
     pub(super) wanted: bool,
     pub(super) states: [State; TOPICS_MAX],
-    /// News came since it was asked for.
+    /// News came since the symbol was asked for.
     pub(super) live: bool,
-    /// The watched topic spoke since it was subscribed.
-    pub(super) spoke: bool,
+    /// Topics that spoke since the symbol or they were asked for, a [`bit`] each.
+    pub(super) spoke: u8,
+    /// When what has not spoken is asked for again.
     pub(super) quiet_by: Option<Micros>,
-    /// How often it was found quiet on end.
+    /// How often that was done since all topics spoke or the symbol was asked for.
     pub(super) quiet_times: u32,
+}
+
+impl Entry {
+    /// The venue had granted all of it before: what is asked for now is a topic that stayed silent.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.quiet_times > 0
+    }
 }
 
 /// How many topics are in a state that matters for the whole connection.
@@ -132,7 +145,7 @@ impl Table {
             wanted: false,
             states: [State::Off; TOPICS_MAX],
             live: false,
-            spoke: false,
+            spoke: 0,
             quiet_by: None,
             quiet_times: 0,
         };
