@@ -62,6 +62,8 @@ pub struct Member {
     me: Lease,
     /// Posts that we hold or are after.
     own: BTreeMap<Post, Stage>,
+    /// When we last gave each post away: two members whose views differ for a moment must not pull it to and fro.
+    given: BTreeMap<Post, Micros>,
     wish: Wish,
     drain: Drain,
     counter: u64,
@@ -110,6 +112,7 @@ impl Member {
             weights: BTreeMap::new(),
             me: Lease::new(Name::clone(&config.id), 0, 0),
             own: BTreeMap::new(),
+            given: BTreeMap::new(),
             wish: Wish::default(),
             drain: Drain::No,
             counter: 0,

@@ -91,6 +91,7 @@ impl Member {
         let answer = Answer::HandOver { revision: lease.revision, rows: rows.unwrap_or_default() };
         self.acts.push(Act::Reply { reply, payload: answer.to_bytes() });
         self.stop(post.clone(), Reason::HandedOver);
+        self.given.insert(post.clone(), now);
         let value = new_value(&release, self.weight(post));
         if let Some(seen) = self.seen.get_mut(post) {
             seen.note(lease.revision, now, || Some(value));

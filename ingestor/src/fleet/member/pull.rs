@@ -281,7 +281,8 @@ impl Member {
 
     fn may_pull(&mut self, post: &Post, owner: &Name, now: Micros) -> bool {
         let Some(draining) = self.peer(owner, now).map(|value| value.draining) else { return false };
-        let stable_at = self.wish.stable_since.saturating_add(self.config.times.stable);
+        let given = self.given.get(post).copied().unwrap_or_default();
+        let stable_at = self.wish.stable_since.max(given).saturating_add(self.config.times.stable);
         if !draining && now < stable_at {
             self.wake_at(stable_at);
             return false;

@@ -307,3 +307,28 @@ fn the_last_member_frees_everything_and_says_goodbye() {
     assert!(POSTS.iter().all(|key| scene.owner(key).is_empty() && !scene.is_open(key)));
     assert!(scene.bucket["member.b"].1.ends_with(b"\"left\":true}"));
 }
+
+#[test]
+fn what_was_given_away_is_not_pulled_back_at_once() {
+    let mut scene = Scene::held();
+    scene.put_member("a", false);
+    // By our view the catalogue belongs here, by that of `a` there.
+    scene.member.weights([(Post::shard("x", 0), 1), (Post::catalogue("x"), 1)], scene.now);
+    scene.view();
+    for post in POSTS {
+        let release = Release { post: post.into(), to: "a".into(), nonce: format!("a.{post}").into() };
+        scene.member.asked(5, &release.to_bytes(), scene.now);
+        let turn = scene.settle().into_iter().find_map(|act| match act {
+            Act::Release { turn, .. } => Some(turn),
+            _ => None,
+        });
+        let post = Post::of_key(post).unwrap();
+        scene.member.released(&post, turn.unwrap(), Bytes::new(), scene.now);
+        scene.settle();
+    }
+    let pulls = |acts: Vec<Act>| {
+        acts.iter().filter(|act| matches!(act, Act::Prepare { .. } | Act::Ask { .. })).count()
+    };
+    assert_eq!(pulls(scene.run(SECOND, true)), 0, "one of two should be ours again, but not at once");
+    assert!(pulls(scene.run(3 * SECOND, true)) > 0);
+}
