@@ -4,12 +4,13 @@
 //! Inputs are grouped by file: reading the bucket here, own leases in `own`, posts of others in `pull`, hand-over to
 //! others in `give`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use self::act::{Act, Reason};
+pub use self::parting::Disagreement;
 use self::stage::Stage;
 use super::assign::{Candidate, Load};
 use super::fence::Fence;
@@ -21,6 +22,7 @@ use crate::venue::contract::Micros;
 mod act;
 mod give;
 mod own;
+mod parting;
 mod pull;
 mod stage;
 
@@ -65,6 +67,8 @@ pub struct Member {
     /// When we last gave each post away: two members whose views differ for a moment must not pull it to and fro.
     given: BTreeMap<Post, Micros>,
     wish: Wish,
+    /// Venues that others part differently and have.
+    left_to_others: BTreeSet<Name>,
     drain: Drain,
     counter: u64,
     /// When the next own key is to be written.
@@ -114,6 +118,7 @@ impl Member {
             own: BTreeMap::new(),
             given: BTreeMap::new(),
             wish: Wish::default(),
+            left_to_others: BTreeSet::new(),
             drain: Drain::No,
             counter: 0,
             renewal: None,

@@ -3,7 +3,7 @@
 //!
 //! How much waits is bounded by the protocol: one write a key, one request a post, one reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use tickwire_nats::{ApiError, Bytes, LinkError, LinkState, Nats};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::handle::{Clock, Handle, Order, Told};
 use super::lease::Outcome;
-use super::member::{Act, Entry, Member, MemberConfig};
+use super::member::{Act, Disagreement, Entry, Member, MemberConfig};
 use super::post::{Name, Post};
 use crate::streams::Ready;
 use crate::venue::contract::Micros;
@@ -83,6 +83,8 @@ struct Driver<R> {
     reading: bool,
     read_again: bool,
     meters: Meters,
+    /// What was said of them.
+    disagreements: BTreeSet<Disagreement>,
     members: watch::Sender<u32>,
     patience: Duration,
 }
@@ -132,6 +134,7 @@ impl Fleet {
             reading: false,
             read_again: false,
             meters: Meters::default(),
+            disagreements: BTreeSet::new(),
             members: handle.members_sender(),
             patience: Duration::from_micros(config.times.ask_timeout),
         };
@@ -223,6 +226,7 @@ impl<R: Runtime> Driver<R> {
                 self.member.view(&entries, now);
                 let members = self.member.members_alive(now);
                 self.members.send_replace(members);
+                self.tell_disagreements(now);
             }
             Ok(_) => {}
             Err(error) => {
@@ -233,6 +237,18 @@ impl<R: Runtime> Driver<R> {
         if std::mem::take(&mut self.read_again) {
             self.read(READ_PAUSE);
         }
+    }
+
+    /// Says once what a person has to mend.
+    fn tell_disagreements(&mut self, now: Micros) {
+        let disagreements = self.member.disagreements(now);
+        for Disagreement { venue, ours, theirs, waits } in disagreements.difference(&self.disagreements) {
+            let then = if *waits { "; it is left to them" } else { "" };
+            error!(
+                "venues.{venue}.shards is {ours} here and {theirs} in another ingestor: make them equal{then}"
+            );
+        }
+        self.disagreements = disagreements;
     }
 
     fn question(&mut self, payload: Bytes, reply: Reply) {

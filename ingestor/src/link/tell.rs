@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Link, Load, Retire, Route};
 use crate::venue::contract::{Event, Reason};
@@ -46,7 +46,7 @@ impl Teller {
             }
             Event::Quiet { symbol } => {
                 counter!("tickwire_ingest_resubscribes_total", "venue" => venue).increment(1);
-                warn!(
+                debug!(
                     link = self.name,
                     symbol = carried.get(&symbol),
                     "acknowledged, yet silent: subscribing again"

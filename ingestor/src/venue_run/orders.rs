@@ -1,7 +1,9 @@
 //! What the fleet says of the venue's posts, done: in the order of the table in [`crate::fleet`].
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use tickwire_common::symbol::Symbol;
 use tickwire_nats::Bytes;
 use tracing::warn;
 
@@ -68,12 +70,16 @@ impl VenueRun {
     async fn carry(&mut self, shard: u32, epoch: u64, permit: SharedPermit) {
         if matches!(self.held.stage(shard), Some(Stage::Released)) {
             self.publish(shard, epoch, permit, |outlet, permit| outlet.carry(shard, [], permit));
+            // Of what was listed meanwhile we know nothing.
+            self.start_reading(shard, epoch, self.listed_of(shard));
         } else {
             self.prepare(shard, Stage::Reading { epoch, permit, release: None }).await;
-            let list = Arc::clone(&self.parts.list.borrow());
-            let listed = list.of_shard(shard).map(|listed| listed.symbol.clone());
-            self.start_reading(shard, epoch, listed.collect());
+            self.start_reading(shard, epoch, self.listed_of(shard));
         }
+    }
+
+    fn listed_of(&self, shard: u32) -> Vec<Symbol> {
+        self.parts.list.borrow().of_shard(shard).map(|listed| listed.symbol.clone()).collect()
     }
 
     async fn take_over(&mut self, shard: u32, epoch: u64, permit: SharedPermit, rows: &[u8]) {
@@ -83,6 +89,14 @@ impl VenueRun {
                     demand.import(&left.wants);
                 }
                 self.publish(shard, epoch, permit, |outlet, permit| outlet.take_over(shard, &left, permit));
+                // What its owner had not listed yet may have been carried before.
+                let mut missing = self.listed_of(shard);
+                let handed: HashSet<&str> =
+                    left.symbols.iter().map(|handed| handed.symbol.as_str()).collect();
+                missing.retain(|symbol| !handed.contains(symbol.as_str()));
+                if !missing.is_empty() {
+                    self.start_reading(shard, epoch, missing);
+                }
                 self.ask(shard).await;
             }
             Err(error) => {

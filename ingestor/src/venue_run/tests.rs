@@ -347,6 +347,11 @@ async fn a_hand_over_is_gone_on_from_and_one_that_cannot_be_read_is_like_none() 
     assert!(first > v && price == "100", "{first} {price}");
     world.market.carries(&["BTC", "ETH"]).await;
     assert!(matches!(world.run.held.stage(SHARD), Some(Stage::Carried { epoch: 2, .. })));
+    assert_eq!(
+        world.read().await,
+        [Symbol::new(&usdt("ETH")).unwrap()],
+        "of which the hand-over says nothing"
+    );
 
     world.run.order(Order::Stop { post: post(), reason: Reason::HandedOver }).await;
     let rows = Bytes::from_static(b"nothing");

@@ -31,7 +31,7 @@ impl Member {
         if lease.wants_look() || !open || self.drain == Drain::Leaving {
             return Some("not sure to be the owner");
         }
-        let knows = self.peer(&release.to, now).is_some_and(|peer| peer.venues.contains_key(&post.venue));
+        let knows = self.peer(&release.to, now).is_some_and(|peer| self.agrees(peer, &post.venue));
         (!knows || release.to == self.config.id).then_some("the new owner is not known here")
     }
 

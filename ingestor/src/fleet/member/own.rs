@@ -235,7 +235,7 @@ impl Member {
     }
 
     fn has_taker(&self, post: &Post, now: Micros) -> bool {
-        let able = |value: &MemberValue| !value.draining && value.venues.contains_key(&post.venue);
+        let able = |value: &MemberValue| !value.draining && self.agrees(value, &post.venue);
         self.peers.keys().any(|id| id != &self.config.id && self.peer(id, now).is_some_and(able))
     }
 

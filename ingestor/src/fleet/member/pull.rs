@@ -67,6 +67,8 @@ impl Member {
 
     /// Computes who should have what, if anything changed.
     pub(super) fn wish(&mut self, now: Micros) {
+        let left = self.config.venues.keys().filter(|venue| self.waits_for_others(venue, now));
+        self.left_to_others = left.cloned().collect();
         let candidates = self.candidates(now);
         let loads = self.loads(&candidates, now);
         let weights: Vec<u64> = loads.iter().map(|load| load.weight).collect();
@@ -84,16 +86,16 @@ impl Member {
         let peers = self.peers.keys().filter(|id| *id != &self.config.id);
         let able = peers.filter_map(|id| Some((id, self.peer(id, now).filter(|value| !value.draining)?)));
         let mut candidates: Vec<Candidate> = able
-            .map(|(id, value)| Candidate {
-                id: Name::clone(id),
-                venues: value.venues.keys().cloned().collect(),
+            .map(|(id, value)| {
+                let agreed = value.venues.keys().filter(|venue| self.agrees(value, venue));
+                Candidate { id: Name::clone(id), venues: agreed.cloned().collect() }
             })
-            .filter(|candidate| !candidate.venues.is_empty())
             .collect();
-        if !self.is_draining() && !self.config.venues.is_empty() {
-            let venues = self.config.venues.keys().cloned().collect();
-            candidates.push(Candidate { id: Name::clone(&self.config.id), venues });
+        if !self.is_draining() {
+            let ours = self.config.venues.keys().filter(|venue| !self.left_to_others.contains(*venue));
+            candidates.push(Candidate { id: Name::clone(&self.config.id), venues: ours.cloned().collect() });
         }
+        candidates.retain(|candidate| !candidate.venues.is_empty());
         candidates.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         candidates
     }
@@ -102,6 +104,8 @@ impl Member {
     fn loads(&self, candidates: &[Candidate], now: Micros) -> Vec<Load> {
         let mut posts: Vec<&Post> = self.seen.keys().collect();
         posts.retain(|post| candidates.iter().any(|candidate| candidate.venues.contains(&post.venue)));
+        // Keys of a venue that was parted differently before stay for a while.
+        posts.retain(|post| self.fences.contains_key(*post) || !self.config.venues.contains_key(&post.venue));
         posts.into_iter().map(|post| self.load(post, now)).collect()
     }
 
@@ -155,6 +159,7 @@ impl Member {
     fn consider(&mut self, post: Post, now: Micros) {
         match self.standing(&post, now) {
             Standing::Ours(nonce) => self.take(post, nonce, None, now),
+            _ if self.left_to_others.contains(&post.venue) => {}
             Standing::Free if self.is_wished(&post) => self.take_anew(post, None, now),
             Standing::Dead(since) if self.may_take(&post, since, now) => self.take_anew(post, None, now),
             Standing::Alive(owner, until) => {

@@ -308,6 +308,35 @@ fn the_last_member_frees_everything_and_says_goodbye() {
     assert!(scene.bucket["member.b"].1.ends_with(b"\"left\":true}"));
 }
 
+/// What the peer `id`, which parts the venue into `theirs`, means for us, who have one shard.
+fn beside(id: &str, theirs: u32, holds: bool) -> (Vec<Act>, Vec<(u32, bool)>) {
+    let mut scene = Scene::new();
+    let venues = BTreeMap::from([(Name::from("x"), theirs)]);
+    let mut acts = Vec::new();
+    for _ in 0..20 {
+        scene.now += 2 * SECOND / 5;
+        let value = MemberValue { venues: venues.clone(), draining: false, left: false };
+        scene.put(&member_key(id), value.to_bytes());
+        if holds {
+            scene.put_lease("shard.x.0", id);
+        }
+        scene.view();
+        acts.extend(scene.settle());
+    }
+    acts.retain(|act| *act != Act::Read);
+    let said = scene.member.disagreements(scene.now);
+    (acts, said.iter().map(|one| (one.theirs, one.waits)).collect())
+}
+
+#[test]
+fn a_venue_is_left_to_those_who_have_it_parted_differently() {
+    assert_eq!(beside("z", 2, true), (vec![], vec![(2, true)]), "they have it");
+    assert_eq!(beside("a", 2, false), (vec![], vec![(2, true)]), "nobody has it, and they are first by name");
+    let (acts, said) = beside("z", 2, false);
+    assert_eq!((carries(&acts), said), (2, vec![(2, false)]), "nobody has it, and we are first");
+    assert_eq!(beside("z", 1, false).1, vec![], "they agree");
+}
+
 #[test]
 fn what_was_given_away_is_not_pulled_back_at_once() {
     let mut scene = Scene::held();
