@@ -71,7 +71,7 @@ fn filters_limits_and_times_are_read() {
         ("TICKWIRE_VENUES__BINANCE__TOPICS_PER_SOCKET", "1024"),
         ("TICKWIRE_VENUES__BINANCE__SOCKET_LIFETIME_SECONDS", "30"),
         ("TICKWIRE_VENUES__BINANCE__SHARDS", "1"),
-        ("TICKWIRE_BUDGET__ADDRESS", "node-7"),
+        ("TICKWIRE_BUDGET__ADDRESS", "node-7.zone"),
     ];
     let config = read(&[], &env).ok().unwrap();
     let binance = &config.venues[0];
@@ -83,7 +83,7 @@ fn filters_limits_and_times_are_read() {
     assert_eq!(binance.selection.key.as_deref(), Some("app.watch"));
     assert_eq!((binance.symbols_per_socket, binance.shards), (341, 1));
     assert_eq!(binance.socket_lifetime, Duration::from_secs(30));
-    assert_eq!(config.budget_address, "node-7");
+    assert_eq!(config.budget_address, "node-7.zone");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn every_mistake_is_told_at_once() {
             ("TICKWIRE_VENUES__KUCOIN__SYMBOLS_KEY", "app.*"),
             ("TICKWIRE_VENUES__MTGOX__SYMBOLS", "all"),
             ("TICKWIRE_ADMIN__LISTEN", "here"),
-            ("TICKWIRE_BUDGET__ADDRESS", "10.0.0.1"),
+            ("TICKWIRE_BUDGET__ADDRESS", "node 1"),
         ],
         &[
             ("venues.binance.ws_url", "begins with ws:// or wss://"),
