@@ -218,6 +218,8 @@ async fn listing(stage: &mut Stage<'_>, outcome: &mut Outcome) -> anyhow::Result
     let begun = Instant::now();
     stage.recovered().await.context("the new ones")?;
     outcome.note("new ones tick after", begun.elapsed());
+    // A symbol's streams are subscribed one after the other, and statistics come every other second.
+    sleep(stage.args.look()).await;
     gone(stage, &before, &after).await
 }
 
