@@ -109,6 +109,8 @@ impl Outcome {
             ]);
         }
         if self.is_planned() {
+            // A listing begins the exchange's turns anew, and a symbol may tell the same statistics twice on end.
+            let twice = if self.kind == Event::Listing { 0 } else { twice };
             wrong.extend([(twice + repeated, "ticks twice"), (missed, "ticks missed")]);
         }
         if self.kind != Event::Rolling {
